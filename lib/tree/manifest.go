@@ -1,0 +1,242 @@
+package tree
+
+import (
+	"bufio"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// manifestHeader is how readers of mtree(5) know the format.
+const manifestHeader = "#mtree\n"
+
+// maxLine bounds what a line can take in memory: a path of which each byte is
+// quoted and encoded, a target of which each byte is encoded, and keywords.
+const maxLine = 8*maxPath + 4*unix.PathMax + 256
+
+// WriteManifest writes the tree in the form of mtree(5), so that it can be
+// verified without us: mtree -f MANIFEST -p DIR.
+//
+//	#mtree
+//	. type=dir mode=0755
+//	./bin type=dir mode=0755
+//	./bin/tool type=file mode=0555 size=5 sha256=2cf24dba5fb0a3...
+//	./latest type=link link=bin/tool
+//	# sha256:9f86d081884c7d659a2fea...
+//
+// Bytes other than printable ASCII characters, and # and \, are written as \ and
+// three octal digits (vis(3)), in targets as in names. Names are patterns to
+// mtree, so ? * [ in one are quoted. The last line is a comment that holds the
+// tree's digest; a manifest without it is not whole. The same tree always gives
+// the same bytes.
+//
+// A tree that holds a FIFO, a socket or a device has no manifest: it is refused
+// with a [SpecialError]. mtree itself takes only trees whose root is a
+// directory, and mistakes a name such as \* for * where one directory holds both.
+func (t *Tree) WriteManifest(w io.Writer) error {
+	out := bufio.NewWriter(w)
+	out.WriteString(manifestHeader)
+	var line []byte
+	for i := range t.Entries {
+		e := &t.Entries[i]
+		if e.Mode.Type()&^(fs.ModeDir|fs.ModeSymlink) != 0 {
+			return &SpecialError{Path: e.Path, Type: e.Mode.Type()}
+		}
+		line = appendLine(line[:0], e)
+		out.Write(line)
+	}
+	fmt.Fprintf(out, "# %s\n", t.Digest())
+	return out.Flush()
+}
+
+// appendLine writes an entry as a line, newline included.
+func appendLine(b []byte, e *Entry) []byte {
+	b = append(b, '.')
+	if e.Path != "." {
+		for name := range strings.SplitSeq(e.Path, "/") {
+			b = encodeName(append(b, '/'), name)
+		}
+	}
+	b = fmt.Appendf(b, " type=%s", typeName(e.Mode))
+	switch {
+	case e.Mode.IsRegular():
+		b = fmt.Appendf(b, " mode=%04o size=%d sha256=%x", chmodBits(e.Mode), e.Size, e.Sum[:])
+	case e.Mode.IsDir():
+		b = fmt.Appendf(b, " mode=%04o", chmodBits(e.Mode))
+	default: // a link's permissions mean nothing, and not all systems agree on them
+		b = encodeText(append(b, " link="...), e.Link)
+	}
+	return append(b, '\n')
+}
+
+// ReadManifest reads what [Tree.WriteManifest] wrote and nothing else: what it
+// accepts, WriteManifest turns into the same bytes again. A manifest that was
+// cut short, that names a path twice, outside the root or in no directory, or
+// whose digest is not its entries' is refused with an error that names the line.
+// It takes memory in proportion to what it has read, but for one line's.
+func ReadManifest(r io.Reader) (*Tree, error) {
+	p := parser{in: bufio.NewReaderSize(r, maxLine), directories: map[string]bool{}}
+	t, err := p.parse()
+	if err != nil {
+		return nil, fmt.Errorf("manifest, line %d: %w", p.number, err)
+	}
+	return t, nil
+}
+
+// parser reads a manifest line by line.
+type parser struct {
+	in          *bufio.Reader
+	number      int
+	tree        Tree
+	directories map[string]bool
+}
+
+// next returns a line, newline included.
+func (p *parser) next() (string, error) {
+	p.number++
+	line, err := p.in.ReadSlice('\n')
+	switch {
+	case errors.Is(err, bufio.ErrBufferFull):
+		err = errors.New("too long")
+	case err == io.EOF:
+		err = errors.New("cut short")
+	}
+	return string(line), err
+}
+
+func (p *parser) parse() (*Tree, error) {
+	line, err := p.next()
+	if err == nil && line != manifestHeader {
+		err = errors.New(`no "#mtree" line`)
+	}
+	for err == nil {
+		if line, err = p.next(); err != nil || line[0] == '#' {
+			break
+		}
+		err = p.add(line)
+	}
+	if err == nil && line != "# "+p.tree.Digest()+"\n" {
+		err = errors.New("the digest is not that of the entries")
+	}
+	if err != nil {
+		return nil, err
+	}
+	p.number++
+	if _, err := p.in.ReadByte(); err != io.EOF {
+		return nil, errors.New("text after the digest")
+	}
+	return &p.tree, nil
+}
+
+// add reads an entry and puts it into the tree.
+func (p *parser) add(line string) error {
+	e, err := parseLine(strings.TrimSuffix(line, "\n"))
+	if err != nil {
+		return err
+	}
+	// What the parser lets pass, such as keywords in another order, ends here.
+	if string(appendLine(nil, &e)) != line {
+		return errors.New("not in the form that is written")
+	}
+	if n := len(p.tree.Entries); n == 0 {
+		if e.Path != "." {
+			return errors.New("does not begin with the root")
+		}
+	} else {
+		parent := "."
+		if slash := strings.LastIndexByte(e.Path, '/'); slash >= 0 {
+			parent = e.Path[:slash]
+		}
+		if !p.directories[parent] {
+			return errors.New("in no directory")
+		}
+		if comparePaths(p.tree.Entries[n-1].Path, e.Path) >= 0 {
+			return errors.New("out of order")
+		}
+	}
+	if e.Mode.IsDir() {
+		p.directories[e.Path] = true
+	}
+	p.tree.Entries = append(p.tree.Entries, e)
+	return nil
+}
+
+func parseLine(line string) (e Entry, err error) {
+	path, keywords, _ := strings.Cut(line, " ")
+	if e.Path, err = parsePath(path); err != nil {
+		return e, err
+	}
+	for keyword := range strings.SplitSeq(keywords, " ") {
+		key, value, _ := strings.Cut(keyword, "=")
+		if err := e.set(key, value); err != nil {
+			return e, fmt.Errorf("%q: %w", keyword, err)
+		}
+	}
+	return e, nil
+}
+
+// parsePath accepts only paths that lead to a place below the root.
+func parsePath(text string) (string, error) {
+	if text == "." {
+		return text, nil
+	}
+	rest, ok := strings.CutPrefix(text, "./")
+	if !ok {
+		return "", errors.New("path does not begin with ./")
+	}
+	names := strings.Split(rest, "/")
+	for i := range names {
+		name, err := decodeName(names[i])
+		if err != nil {
+			return "", err
+		}
+		if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\x00") {
+			return "", fmt.Errorf("%q cannot be a name", name)
+		}
+		names[i] = name
+	}
+	return strings.Join(names, "/"), nil
+}
+
+// set gives an entry what one keyword says.
+func (e *Entry) set(key, value string) (err error) {
+	switch key {
+	case "type":
+		switch value {
+		case "file":
+		case "dir":
+			e.Mode |= fs.ModeDir
+		case "link":
+			e.Mode |= fs.ModeSymlink | 0o777
+		default:
+			err = errors.New("unknown type")
+		}
+	case "mode":
+		var bits uint64
+		bits, err = strconv.ParseUint(value, 8, 12)
+		e.Mode |= fileMode(uint32(bits))
+	case "size":
+		var size uint64
+		size, err = strconv.ParseUint(value, 10, 63)
+		e.Size = int64(size)
+	case "sha256":
+		if len(value) != hex.EncodedLen(len(e.Sum)) {
+			return errors.New("not 64 digits")
+		}
+		_, err = hex.Decode(e.Sum[:], []byte(value))
+	case "link":
+		e.Link, err = decodeText(value)
+		if e.Link == "" || strings.IndexByte(e.Link, 0) >= 0 {
+			err = errors.New("no target")
+		}
+	default:
+		err = errors.New("unknown keyword")
+	}
+	return err
+}

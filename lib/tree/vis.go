@@ -1,0 +1,91 @@
+package tree
+
+import (
+	"errors"
+	"strings"
+)
+
+// A name in a manifest is written in the octal form of vis(3): \ and three
+// digits for each byte that is no printable ASCII character or that mtree(5)
+// gives a meaning. All bytes survive, and a name never spans lines or columns.
+//
+// To mtree, moreover, a name is a pattern as soon as it holds one of ? * [. Then
+// those and \ are quoted as fnmatch(3) asks, with one \ more, or the file called
+// "*" would stand for all its neighbours.
+
+const patternBytes = "?*["
+
+// encodeName writes one component of a path.
+func encodeName(b []byte, name string) []byte {
+	pattern := strings.ContainsAny(name, patternBytes)
+	for i := range len(name) {
+		if pattern && strings.IndexByte(patternBytes+`\`, name[i]) >= 0 {
+			b = encodeByte(b, '\\')
+		}
+		b = encodeByte(b, name[i])
+	}
+	return b
+}
+
+// encodeText writes a target, which is never a pattern.
+func encodeText(b []byte, text string) []byte {
+	for i := range len(text) {
+		b = encodeByte(b, text[i])
+	}
+	return b
+}
+
+func encodeByte(b []byte, c byte) []byte {
+	if c > ' ' && c < 0x7f && strings.IndexByte(`\#`+patternBytes, c) < 0 {
+		return append(b, c)
+	}
+	return append(b, '\\', '0'+c>>6, '0'+c>>3&7, '0'+c&7)
+}
+
+var errEncoding = errors.New("backslash without three octal digits")
+
+// decodeText undoes encodeText.
+func decodeText(text string) (string, error) {
+	if strings.IndexByte(text, '\\') < 0 {
+		return text, nil
+	}
+	b := make([]byte, 0, len(text))
+	for i := 0; i < len(text); i++ {
+		if text[i] != '\\' {
+			b = append(b, text[i])
+			continue
+		}
+		if i+3 >= len(text) {
+			return "", errEncoding
+		}
+		var c int
+		for _, digit := range []byte(text[i+1 : i+4]) {
+			if digit < '0' || digit > '7' {
+				return "", errEncoding
+			}
+			c = c<<3 | int(digit-'0')
+		}
+		if c > 0xff {
+			return "", errEncoding
+		}
+		b = append(b, byte(c))
+		i += 3
+	}
+	return string(b), nil
+}
+
+// decodeName undoes encodeName.
+func decodeName(text string) (string, error) {
+	name, err := decodeText(text)
+	if err != nil || !strings.ContainsAny(name, patternBytes) {
+		return name, err
+	}
+	b := make([]byte, 0, len(name))
+	for i := 0; i < len(name); i++ {
+		if name[i] == '\\' && i+1 < len(name) {
+			i++
+		}
+		b = append(b, name[i])
+	}
+	return string(b), nil
+}
