@@ -1,0 +1,206 @@
+package step
+
+import (
+	"path"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"pipex/lib/workspace"
+)
+
+// Check completes s with the defaults and returns a [*UsageError] or a
+// [*workspace.NameError] for the first rule that it breaks. It looks at
+// nothing outside s: that images, inputs and host paths exist is for prepare
+// to find out.
+func (s *Spec) Check() error {
+	s.complete()
+	if s.Step != "" {
+		if err := workspace.CheckName("step", s.Step); err != nil {
+			return err
+		}
+	}
+	for _, check := range []func() error{s.checkImage, s.checkEnv, s.checkProcess, s.checkSources, s.checkPaths} {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Spec) complete() {
+	if s.Pull == "" {
+		s.Pull = PullMissing
+	}
+	if s.Network == "" {
+		s.Network = NetworkNone
+	}
+	if s.Output == "" {
+		s.Output = DefaultOutput
+	}
+	if s.Hostname == "" {
+		s.Hostname = DefaultHostname
+	}
+	for i := range s.Inputs {
+		if in := &s.Inputs[i]; in.Path == "" && !in.Copy {
+			in.Path = "/input/" + in.Step
+		}
+	}
+}
+
+func (s *Spec) checkImage() error {
+	switch s.Pull {
+	case PullMissing, PullAlways, PullNever:
+	default:
+		return Usage("invalid pull policy %q: missing, always or never", s.Pull)
+	}
+	if s.Image == "" && len(s.Cmd) > 0 {
+		return Usage("a command needs --image: without one a run has no container")
+	}
+	if len(s.Cmd) > 0 && s.Cmd[0] == "" {
+		return Usage("the command is empty")
+	}
+	for _, arg := range s.Cmd {
+		if strings.ContainsRune(arg, 0) {
+			return Usage("the command holds a NUL byte: %q", arg)
+		}
+	}
+	return nil
+}
+
+func (s *Spec) checkEnv() error {
+	for key, value := range s.Env {
+		if key == "" || strings.ContainsAny(key, "=\x00") {
+			return Usage("invalid environment variable name %q", key)
+		}
+		if strings.ContainsRune(value, 0) {
+			return Usage("environment variable %q holds a NUL byte", key)
+		}
+	}
+	return nil
+}
+
+// hostname is RFC 1123's form of a host name of one label or more.
+var hostname = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?$`)
+
+// user is UID, NAME, UID:GID or NAME:GROUP.
+var user = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?$`)
+
+func (s *Spec) checkProcess() error {
+	if _, err := ParseNetwork(string(s.Network)); err != nil {
+		return err
+	}
+	if s.User != "" && !user.MatchString(s.User) {
+		return Usage("invalid user %q: UID, NAME, UID:GID or NAME:GROUP", s.User)
+	}
+	if !hostname.MatchString(s.Hostname) {
+		return Usage("invalid host name %q", s.Hostname)
+	}
+	if s.Timeout < 0 {
+		return Usage("a timeout cannot be negative")
+	}
+	return nil
+}
+
+func (s *Spec) checkSources() error {
+	for _, in := range s.Inputs {
+		if err := workspace.CheckName("step", in.Step); err != nil {
+			return err
+		}
+		if in.Run != "" {
+			if err := workspace.CheckName("run", in.Run); err != nil {
+				return err
+			}
+		}
+	}
+	for _, c := range s.Caches {
+		if err := workspace.CheckName("cache", c.Name); err != nil {
+			return err
+		}
+		if c.ReadOnly && c.Exclusive {
+			return Usage("cache %q is read-only and exclusive at once", c.Name)
+		}
+	}
+	for _, m := range s.Mounts {
+		if m.Host == "" || strings.ContainsRune(m.Host, 0) {
+			return Usage("invalid host path %q", m.Host)
+		}
+	}
+	return nil
+}
+
+// checkPaths refuses what cannot be mounted as asked: each path in the
+// container is absolute and clean, nothing lies at the same place as another
+// thing or over the kernel's own file systems.
+func (s *Spec) checkPaths() error {
+	taken := map[string]string{}
+	claim := func(what, p string) error {
+		if err := checkContainerPath(what, p); err != nil {
+			return err
+		}
+		if other, ok := taken[p]; ok {
+			return Usage("%s and %s are both at %q", other, what, p)
+		}
+		taken[p] = what
+		return nil
+	}
+	if s.Cwd != "" {
+		if err := checkClean("working directory", s.Cwd); err != nil {
+			return err
+		}
+	}
+	if err := claim("the output", s.Output); err != nil {
+		return err
+	}
+	for _, in := range s.Inputs {
+		if in.Path == "" {
+			continue
+		}
+		if err := claim("input "+in.Step, in.Path); err != nil {
+			return err
+		}
+	}
+	for _, m := range s.Mounts {
+		if err := claim("mount "+m.Host, m.Path); err != nil {
+			return err
+		}
+	}
+	for _, c := range s.Caches {
+		if err := claim("cache "+c.Name, c.Path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkClean(what, p string) error {
+	if !path.IsAbs(p) || path.Clean(p) != p || strings.ContainsRune(p, 0) {
+		return Usage("%s: container path %q is not absolute and clean", what, p)
+	}
+	return nil
+}
+
+func checkContainerPath(what, p string) error {
+	if err := checkClean(what, p); err != nil {
+		return err
+	}
+	if p == "/" {
+		return Usage("%s cannot be at %q", what, p)
+	}
+	for _, kernel := range []string{"/proc", "/sys", "/dev"} {
+		if p == kernel || strings.HasPrefix(p, kernel+"/") {
+			return Usage("%s cannot be at %q: %s is the kernel's", what, p, kernel)
+		}
+	}
+	return nil
+}
+
+// Absolute makes the host paths of s absolute; those that are relative are
+// relative to dir.
+func (s *Spec) Absolute(dir string) {
+	for i := range s.Mounts {
+		if m := &s.Mounts[i]; !filepath.IsAbs(m.Host) {
+			m.Host = filepath.Join(dir, m.Host)
+		}
+	}
+}

@@ -1,0 +1,68 @@
+package step
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"sort"
+)
+
+// Ingredients are everything that decides a step's output, each pinned to
+// content: what a name or a path stood for when the step was prepared.
+type Ingredients struct {
+	Form int `json:"form"`
+	// Image is the digest of the image's configuration, which names its layers.
+	Image    string            `json:"image"`
+	Cmd      []string          `json:"cmd"`
+	Env      map[string]string `json:"env"`
+	Cwd      string            `json:"cwd"`
+	User     string            `json:"user"`
+	Network  Network           `json:"network"`
+	Output   string            `json:"output"`
+	Hostname string            `json:"hostname"`
+	ReadOnly bool              `json:"readOnly"`
+	// Inputs keep their order: a later copy wins over an earlier one.
+	Inputs []Content   `json:"inputs"`
+	Mounts []Content   `json:"mounts"`
+	Caches [][2]string `json:"caches"`
+}
+
+// Content is a tree's digest and where the step sees it.
+type Content struct {
+	Path   string `json:"path"`
+	Digest string `json:"digest"`
+	Copied bool   `json:"copied,omitempty"`
+}
+
+// form is the number of the canonical form; a new one makes every run new.
+const form = 1
+
+// Ingredients returns what s itself decides by; the image's digest, inputs and
+// mounts are the caller's to resolve. Names (the step's, a run's) and what only
+// bounds a run (the timeout) are no ingredients.
+func (s *Spec) Ingredients() Ingredients {
+	in := Ingredients{
+		Form: form, Cmd: s.Cmd, Env: s.Env, Cwd: s.Cwd, User: s.User,
+		Network: s.Network, Output: s.Output, Hostname: s.Hostname, ReadOnly: s.ReadOnly,
+	}
+	for _, c := range s.Caches {
+		in.Caches = append(in.Caches, [2]string{c.Name, c.Path})
+	}
+	sort.Slice(in.Caches, func(i, j int) bool { return in.Caches[i][1] < in.Caches[j][1] })
+	return in
+}
+
+// Fingerprint is SHA-256, in hexadecimal, over the canonical form: the JSON of
+// the ingredients with mounts in order of their paths. Steps with the same
+// fingerprint give the same output as far as the step itself is repeatable.
+func (in Ingredients) Fingerprint() string {
+	mounts := append([]Content(nil), in.Mounts...)
+	sort.Slice(mounts, func(i, j int) bool { return mounts[i].Path < mounts[j].Path })
+	in.Mounts = mounts
+	data, err := json.Marshal(in) // maps come out sorted; this cannot fail
+	if err != nil {
+		panic(err)
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,114 @@
+package step
+
+import (
+	"bufio"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// ParseInput reads STEP[=RUN][:PATH].
+func ParseInput(s string) (Input, error) {
+	name, path, hasPath := strings.Cut(s, ":")
+	step, run, hasRun := strings.Cut(name, "=")
+	if step == "" || hasRun && run == "" || hasPath && path == "" {
+		return Input{}, Usage("invalid input %q: STEP[=RUN][:PATH]", s)
+	}
+	return Input{Step: step, Run: run, Path: path}, nil
+}
+
+// ParseMount reads HOST:PATH. A host path with a colon goes through a spec.
+func ParseMount(s string) (Mount, error) {
+	host, path, ok := strings.Cut(s, ":")
+	if !ok || host == "" || path == "" {
+		return Mount{}, Usage("invalid mount %q: HOST:PATH", s)
+	}
+	if strings.Contains(path, ":") {
+		return Mount{}, Usage("invalid mount %q: HOST:PATH, always read-only; a host path with a colon is given through --spec", s)
+	}
+	return Mount{Host: host, Path: path}, nil
+}
+
+// ParseCache reads NAME:PATH[:ro|:exclusive].
+func ParseCache(s string) (Cache, error) {
+	parts := strings.Split(s, ":")
+	c := Cache{Name: parts[0]}
+	if len(parts) == 3 {
+		c.ReadOnly = parts[2] == "ro"
+		c.Exclusive = parts[2] == "exclusive"
+	}
+	if len(parts) < 2 || len(parts) > 3 || len(parts) == 3 && !c.ReadOnly && !c.Exclusive {
+		return c, Usage("invalid cache %q: NAME:PATH[:ro|:exclusive]", s)
+	}
+	c.Path = parts[1]
+	return c, nil
+}
+
+// ParseEnv reads K=V, or K for the caller's own value of K, which must be set.
+func ParseEnv(s string) (key, value string, err error) {
+	key, value, ok := strings.Cut(s, "=")
+	if key == "" {
+		return "", "", Usage("invalid environment variable %q: K=V, or K for its value here", s)
+	}
+	if !ok {
+		if value, ok = os.LookupEnv(key); !ok {
+			return "", "", Usage("environment variable %q is not set here; give it as %s=VALUE", key, key)
+		}
+	}
+	return key, value, nil
+}
+
+// ParseNetwork reads a network; empty is empty.
+func ParseNetwork(s string) (Network, error) {
+	n := Network(s)
+	if n != "" && n != NetworkNone && n != NetworkHost {
+		return "", Usage("invalid network %q: none or host", s)
+	}
+	return n, nil
+}
+
+// ParseAge reads a time span as Go does, and whole days as 30d; empty is none.
+func ParseAge(s string) (time.Duration, error) {
+	if s == "" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(s)
+	if days, ok := strings.CutSuffix(s, "d"); ok {
+		var n int
+		n, err = strconv.Atoi(days)
+		d = time.Duration(n) * 24 * time.Hour
+	}
+	if err != nil || d < 0 {
+		return 0, Usage("invalid age %q: such as 90s, 12h or 30d", s)
+	}
+	return d, nil
+}
+
+// ReadEnvFile adds the variables of a file to env: K=V a line, as docker's
+// --env-file reads it. Blank lines and lines that start with # are passed
+// over; quotes are part of the value; K alone is not read from the caller.
+func ReadEnvFile(path string, env map[string]string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(f)
+	lines.Buffer(nil, maxSpec)
+	for n := 1; lines.Scan(); n++ {
+		line := strings.TrimLeft(lines.Text(), " \t")
+		if n == 1 {
+			line = strings.TrimPrefix(line, "\ufeff")
+		}
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		key, value, ok := strings.Cut(line, "=")
+		if !ok || key == "" || strings.ContainsAny(key, " \t") {
+			return Usage("%s:%d: not K=V: %q", path, n, line)
+		}
+		env[key] = value
+	}
+	return lines.Err()
+}

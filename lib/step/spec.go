@@ -1,0 +1,140 @@
+// Package step says what a step is: its specification, from flags or JSON, the
+// rules it must keep, and the fingerprint of everything that decides its
+// output. It looks at nothing outside the specification but the files that the
+// flags name.
+package step
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+// Spec describes one step. Its JSON form is what pipex-prepare --spec reads:
+// unknown keys are errors.
+type Spec struct {
+	Step     string            `json:"step,omitempty"`
+	Name     string            `json:"name,omitempty"`
+	Image    string            `json:"image,omitempty"`
+	Pull     Pull              `json:"pull,omitempty"`
+	Cmd      []string          `json:"cmd,omitempty"`
+	Env      map[string]string `json:"env,omitempty"`
+	Cwd      string            `json:"cwd,omitempty"`
+	User     string            `json:"user,omitempty"`
+	Network  Network           `json:"network,omitempty"`
+	Output   string            `json:"output,omitempty"`
+	Inputs   []Input           `json:"inputs,omitempty"`
+	Mounts   []Mount           `json:"mounts,omitempty"`
+	Caches   []Cache           `json:"caches,omitempty"`
+	Timeout  Duration          `json:"timeout,omitempty"`
+	ReadOnly bool              `json:"readOnly,omitempty"`
+	Hostname string            `json:"hostname,omitempty"`
+}
+
+// Pull says when an image is fetched from its registry.
+type Pull string
+
+// The pull policies; missing is the default.
+const (
+	PullMissing Pull = "missing"
+	PullAlways  Pull = "always"
+	PullNever   Pull = "never"
+)
+
+// Network says what a step can reach; none, the default, is only itself.
+type Network string
+
+// The networks.
+const (
+	NetworkNone Network = "none"
+	NetworkHost Network = "host"
+)
+
+// Input is the artifacts of another step's run, read-only at Path.
+type Input struct {
+	Step string `json:"step"`
+	// Run is the run; the one that the step's link names when empty.
+	Run string `json:"run,omitempty"`
+	// Path is where the container sees them, /input/STEP when empty. A copied
+	// input is seen only where a Path is given.
+	Path string `json:"path,omitempty"`
+	// Optional lets the step run without it when no run bears the name.
+	Optional bool `json:"optional,omitempty"`
+	// Copy copies the artifacts into the output first.
+	Copy bool `json:"copy,omitempty"`
+}
+
+// Mount is a host file or directory, always read-only.
+type Mount struct {
+	Host string `json:"host"`
+	Path string `json:"path"`
+}
+
+// Cache is a directory that outlives runs.
+type Cache struct {
+	Name      string `json:"name"`
+	Path      string `json:"path"`
+	ReadOnly  bool   `json:"readOnly,omitempty"`
+	Exclusive bool   `json:"exclusive,omitempty"`
+}
+
+// DefaultOutput is where a step writes unless it says otherwise, and
+// DefaultHostname what it calls itself: the same in every run, so that a name
+// that gets into an artifact does not change it.
+const (
+	DefaultOutput   = "/output"
+	DefaultHostname = "pipex"
+)
+
+// Duration is written as Go writes it, such as "90s" or "1h30m".
+type Duration time.Duration
+
+// MarshalJSON implements [json.Marshaler].
+func (d Duration) MarshalJSON() ([]byte, error) { return json.Marshal(time.Duration(d).String()) }
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (d *Duration) UnmarshalJSON(data []byte) error {
+	var s string
+	if err := json.Unmarshal(data, &s); err != nil {
+		return errors.New(`a duration is a string such as "90s"`)
+	}
+	v, err := time.ParseDuration(s)
+	*d = Duration(v)
+	return err
+}
+
+// UsageError says that what the caller asked for makes no sense as it stands;
+// nothing was touched.
+type UsageError struct{ msg string }
+
+func (e *UsageError) Error() string { return e.msg }
+
+// Usage returns a [*UsageError] with a message as [fmt.Sprintf] makes it.
+func Usage(format string, args ...any) error {
+	return &UsageError{fmt.Sprintf(format, args...)}
+}
+
+// maxSpec bounds a specification, in bytes.
+const maxSpec = 16 << 20
+
+// ReadSpec reads the JSON form of one Spec and nothing after it. The errors
+// are [*UsageError]s; the result is not checked yet.
+func ReadSpec(r io.Reader) (*Spec, error) {
+	data, err := io.ReadAll(io.LimitReader(r, maxSpec))
+	if err != nil {
+		return nil, err
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	s := new(Spec)
+	if err := d.Decode(s); err != nil {
+		return nil, Usage("invalid spec: %v", err)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return nil, Usage("invalid spec: more than one JSON object")
+	}
+	return s, nil
+}

@@ -1,0 +1,193 @@
+package workspace
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Status is how far a run has come.
+type Status string
+
+// A run is prepared, then running, then a success or a failure; running and
+// finished may alternate, since a run may be executed any number of times.
+const (
+	Prepared Status = "prepared"
+	Running  Status = "running"
+	Success  Status = "success"
+	Failure  Status = "failure"
+)
+
+// Meta is the record of a run, its meta.json. The fields down to Status are
+// those of @livingdata/pipex 0.0.9, under the same names; the others are ours.
+type Meta struct {
+	RunID        string            `json:"runId"`
+	StepID       string            `json:"stepId,omitempty"`
+	StepName     string            `json:"stepName,omitempty"`
+	StartedAt    *Time             `json:"startedAt,omitempty"`
+	FinishedAt   *Time             `json:"finishedAt,omitempty"`
+	DurationMs   int64             `json:"durationMs"`
+	ExitCode     *int              `json:"exitCode,omitempty"`
+	Image        string            `json:"image"`
+	Cmd          []string          `json:"cmd"`
+	Env          map[string]string `json:"env,omitempty"`
+	Inputs       []Input           `json:"inputs,omitempty"`
+	Mounts       []Mount           `json:"mounts,omitempty"`
+	Caches       []string          `json:"caches,omitempty"`
+	AllowNetwork bool              `json:"allowNetwork"`
+	Fingerprint  string            `json:"fingerprint"`
+	Status       Status            `json:"status"`
+
+	// Reason says in words why a run failed where the exit code does not.
+	Reason      string       `json:"reason,omitempty"`
+	PreparedAt  Time         `json:"preparedAt"`
+	ImageDigest string       `json:"imageDigest,omitempty"`
+	ImageID     string       `json:"imageId,omitempty"`
+	Cwd         string       `json:"cwd,omitempty"`
+	User        string       `json:"user,omitempty"`
+	Network     string       `json:"network,omitempty"`
+	Output      string       `json:"output,omitempty"`
+	TimeoutMs   int64        `json:"timeoutMs,omitempty"`
+	ReadOnly    bool         `json:"readOnly,omitempty"`
+	Hostname    string       `json:"hostname,omitempty"`
+	CacheMounts []CacheMount `json:"cacheMounts,omitempty"`
+	Container   *Container   `json:"container,omitempty"`
+	Execs       []Exec       `json:"execs,omitempty"`
+	Artifacts   *Artifacts   `json:"artifacts,omitempty"`
+	Version     string       `json:"pipexVersion"`
+	Host        string       `json:"host"`
+}
+
+// Input is a committed run whose artifacts a run reads.
+type Input struct {
+	Step      string `json:"step"`
+	RunID     string `json:"runId"`
+	MountedAs string `json:"mountedAs,omitempty"`
+	// Digest is that of the input's artifacts.
+	Digest string `json:"digest"`
+	// Copied says that the artifacts were copied into the output instead.
+	Copied bool `json:"copied,omitempty"`
+}
+
+// Mount is a host directory or file that a run reads.
+type Mount struct {
+	HostPath      string `json:"hostPath"`
+	ContainerPath string `json:"containerPath"`
+	// Digest is that of the content at the time of prepare.
+	Digest string `json:"digest"`
+}
+
+// CacheMount is where a run sees a cache.
+type CacheMount struct {
+	Name      string `json:"name"`
+	Path      string `json:"path"`
+	ReadOnly  bool   `json:"readOnly,omitempty"`
+	Exclusive bool   `json:"exclusive,omitempty"`
+}
+
+// Container is what a run owns in containerd: a lease, a snapshot and a
+// container, all called ID in Namespace; and what the image says of a process.
+type Container struct {
+	ID          string   `json:"id"`
+	Namespace   string   `json:"namespace"`
+	Snapshotter string   `json:"snapshotter"`
+	ChainID     string   `json:"chainId"`
+	Entrypoint  []string `json:"entrypoint,omitempty"`
+	Env         []string `json:"env,omitempty"`
+}
+
+// Exec is one execution of a run, in the order in which they began.
+type Exec struct {
+	Cmd []string `json:"cmd"`
+	// Override says that the command was not the prepared one; such an exec
+	// does not decide the run's result.
+	Override   bool   `json:"override,omitempty"`
+	Network    string `json:"network,omitempty"`
+	StartedAt  Time   `json:"startedAt"`
+	FinishedAt *Time  `json:"finishedAt,omitempty"`
+	DurationMs int64  `json:"durationMs"`
+	ExitCode   *int   `json:"exitCode,omitempty"`
+	Signal     string `json:"signal,omitempty"`
+	TimedOut   bool   `json:"timedOut,omitempty"`
+	// Error says why there is no exit code of the command's own.
+	Error string `json:"error,omitempty"`
+	// StdoutOffset and StderrOffset are where this exec's part of the logs
+	// begins, in bytes.
+	StdoutOffset int64 `json:"stdoutOffset"`
+	StderrOffset int64 `json:"stderrOffset"`
+}
+
+// Artifacts sums up what a committed run holds.
+type Artifacts struct {
+	Digest string `json:"digest"`
+	Files  int    `json:"files"`
+	Bytes  int64  `json:"bytes"`
+}
+
+// Time is written as JavaScript's Date.toISOString does: UTC, milliseconds.
+type Time struct{ time.Time }
+
+const timeForm = "2006-01-02T15:04:05.000Z"
+
+// Now is the present, as it will be read back.
+func Now() Time { return Time{time.Now().UTC().Truncate(time.Millisecond)} }
+
+// MarshalJSON implements [json.Marshaler].
+func (t Time) MarshalJSON() ([]byte, error) { return json.Marshal(t.UTC().Format(timeForm)) }
+
+// UnmarshalJSON implements [json.Unmarshaler]; any RFC 3339 time will do.
+func (t *Time) UnmarshalJSON(data []byte) error {
+	var s string
+	if err := json.Unmarshal(data, &s); err != nil {
+		return err
+	}
+	parsed, err := time.Parse(time.RFC3339, s)
+	*t = Time{parsed}
+	return err
+}
+
+// maxMeta bounds what is read of a meta.json, in bytes.
+const maxMeta = 64 << 20
+
+// Meta reads the run's record. The error names the run and the way out.
+func (r Run) Meta() (*Meta, error) {
+	m := new(Meta)
+	if err := readJSON(filepath.Join(r.Dir, "meta.json"), maxMeta, m); err != nil {
+		return nil, fmt.Errorf("cannot read meta.json of run %q: %w; pipex-discard forgets an open run, pipex-prune a committed one", r.ID, err)
+	}
+	return m, nil
+}
+
+// WriteMeta replaces the record of an open run, atomically and durably.
+func (ws *Workspace) WriteMeta(r Run, m *Meta) error {
+	data, err := encode(m)
+	if err == nil {
+		err = ws.replaceFile(r.ID, filepath.Join(r.Dir, "meta.json"), data)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot write meta.json of run %q: %w", r.ID, err)
+	}
+	return nil
+}
+
+func readJSON(path string, limit int64, v any) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, limit))
+	if err != nil {
+		return err
+	}
+	err = json.Unmarshal(data, v)
+	var syntax *json.SyntaxError
+	if errors.As(err, &syntax) && len(data) == 0 {
+		return errors.New("the file is empty")
+	}
+	return err
+}
