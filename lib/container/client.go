@@ -1,0 +1,122 @@
+// Package container is the half of pipex that lives in containerd: what a run
+// owns there (a lease, a snapshot, a container and its task, all under one id)
+// and what happens to it. It knows no workspace.
+//
+// It speaks containerd's API stubs where they are enough: a verb that only
+// drops a lease starts faster without the whole client. Fetching images is the
+// business of lib/image.
+package container
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	containersapi "github.com/containerd/containerd/api/services/containers/v1"
+	leasesapi "github.com/containerd/containerd/api/services/leases/v1"
+	snapshotsapi "github.com/containerd/containerd/api/services/snapshots/v1"
+	tasksapi "github.com/containerd/containerd/api/services/tasks/v1"
+	"github.com/containerd/containerd/leases"
+	leasesproxy "github.com/containerd/containerd/leases/proxy"
+	"github.com/containerd/containerd/namespaces"
+	"github.com/containerd/containerd/snapshots"
+	snapshotsproxy "github.com/containerd/containerd/snapshots/proxy"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"pipex/lib/trace"
+)
+
+// ErrUnreachable says that no containerd answers at the address.
+var ErrUnreachable = errors.New("cannot reach containerd")
+
+// Client is a connection to one namespace of a containerd. Its methods take a
+// context as it is and add the namespace.
+type Client struct {
+	Conn        *grpc.ClientConn
+	Namespace   string
+	Snapshotter string
+}
+
+// DefaultSnapshotter is containerd's; $CONTAINERD_SNAPSHOTTER names another, as
+// it does for ctr and nerdctl.
+const DefaultSnapshotter = "overlayfs"
+
+// maxMessage bounds one message, in bytes, as containerd's own client does.
+const maxMessage = 16 << 20
+
+// Connect reaches the containerd whose socket is at address. The error wraps
+// [ErrUnreachable] when none answers.
+func Connect(ctx context.Context, address, namespace string) (*Client, error) {
+	defer trace.Region("containerd connect")()
+	path := strings.TrimPrefix(address, "unix://")
+	dial := func(ctx context.Context, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", path)
+	}
+	// gRPC hides why it cannot connect behind its retries; a plain connection
+	// does not.
+	probe, err := dial(ctx, "")
+	if err != nil {
+		return nil, unreachable(address, err)
+	}
+	probe.Close()
+	conn, err := grpc.DialContext(ctx, "passthrough:///"+path,
+		grpc.WithContextDialer(dial),
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, MaxDelay: time.Second},
+			MinConnectTimeout: time.Second,
+		}),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)))
+	if err != nil {
+		return nil, unreachable(address, err)
+	}
+	snapshotter := os.Getenv("CONTAINERD_SNAPSHOTTER")
+	if snapshotter == "" {
+		snapshotter = DefaultSnapshotter
+	}
+	return &Client{Conn: conn, Namespace: namespace, Snapshotter: snapshotter}, nil
+}
+
+func unreachable(address string, err error) error {
+	why := "no answer"
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		why = errno.Error()
+	}
+	hint := "pipex-containerd start runs a private one, --address or $CONTAINERD_ADDRESS names another's socket"
+	if errors.Is(err, fs.ErrPermission) {
+		hint = "be root, or name with --address the socket of a containerd that is yours"
+	}
+	return fmt.Errorf("%w at %q: %s; %s", ErrUnreachable, address, why, hint)
+}
+
+// Close ends the connection. What the run owns in containerd stays.
+func (c *Client) Close() { c.Conn.Close() }
+
+func (c *Client) context(ctx context.Context) context.Context {
+	return namespaces.WithNamespace(ctx, c.Namespace)
+}
+
+func (c *Client) leases() leases.Manager {
+	return leasesproxy.NewLeaseManager(leasesapi.NewLeasesClient(c.Conn))
+}
+
+// SnapshotService implements the interface by which package oci looks up users
+// in a container's root file system.
+func (c *Client) SnapshotService(name string) snapshots.Snapshotter {
+	return snapshotsproxy.NewSnapshotter(snapshotsapi.NewSnapshotsClient(c.Conn), name)
+}
+
+func (c *Client) containers() containersapi.ContainersClient {
+	return containersapi.NewContainersClient(c.Conn)
+}
+
+func (c *Client) tasks() tasksapi.TasksClient { return tasksapi.NewTasksClient(c.Conn) }

@@ -1,0 +1,144 @@
+package container
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sort"
+	"strings"
+
+	"github.com/containerd/containerd/containers"
+	"github.com/containerd/containerd/contrib/seccomp"
+	"github.com/containerd/containerd/oci"
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// Config says what to run. Everything in it is decided; nothing is looked up
+// but a user's name in the container's own /etc/passwd.
+type Config struct {
+	Object
+	// ChainID names the snapshot of the image's layers.
+	ChainID string
+	// Image is the name under which the image was asked for, for people.
+	Image    string
+	Args     []string
+	Env      []string
+	Cwd      string
+	User     string
+	Hostname string
+	ReadOnly bool
+	// HostNetwork shares the host's network; otherwise there is only loopback.
+	HostNetwork bool
+	Mounts      []Mount
+	// Stdout and Stderr are existing files that the container's output is
+	// appended to, by containerd's shim, whether or not anybody follows them.
+	Stdout, Stderr string
+	// Writable are host directories that are given to the command's user, unless
+	// that is root: the directories themselves, not what is in them.
+	Writable []string
+	// Stdin is a FIFO, or empty for none.
+	Stdin string
+}
+
+// Mount puts a host file or directory into the container.
+type Mount struct {
+	Source, Destination string
+	ReadOnly            bool
+	// Trusted mounts may hold device nodes and setuid programs that work.
+	Trusted bool
+}
+
+// dropped are the capabilities that docker gives and a pipeline step does not
+// need: making device nodes, becoming somebody else, raw packets.
+var dropped = []string{"CAP_MKNOD", "CAP_SETUID", "CAP_SETGID", "CAP_NET_RAW"}
+
+// spec is the OCI runtime configuration of cfg: containerd's default (docker's
+// masked paths, no new privileges), with less.
+func (c *Client) spec(ctx context.Context, record *containers.Container, cfg *Config) (*oci.Spec, error) {
+	opts := []oci.SpecOpts{
+		oci.WithDefaultPathEnv,
+		oci.WithEnv(cfg.Env),
+		oci.WithProcessArgs(cfg.Args...),
+		oci.WithProcessCwd(cfg.Cwd),
+		oci.WithHostname(cfg.Hostname),
+		oci.WithDroppedCapabilities(dropped),
+		withoutRlimits,
+		withMounts(cfg.Mounts),
+	}
+	if cfg.HostNetwork {
+		opts = append(opts, oci.WithHostNamespace(specs.NetworkNamespace))
+	}
+	if cfg.ReadOnly {
+		opts = append(opts, oci.WithRootFSReadonly())
+	}
+	if cfg.User != "" {
+		opts = append(opts, withUser(cfg.User))
+	}
+	opts = append(opts, withSeccomp)
+	return oci.GenerateSpec(ctx, c, record, opts...)
+}
+
+// withoutRlimits leaves the limits that containerd itself runs under, as docker
+// does; 1024 open files, the default otherwise, is too few for data.
+func withoutRlimits(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
+	s.Process.Rlimits = nil
+	return nil
+}
+
+// withSeccomp is docker's profile, for the host's own architecture only: the
+// others cost more time than starting a small container.
+func withSeccomp(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
+	s.Linux.Seccomp = seccomp.DefaultProfile(s)
+	switch runtime.GOARCH {
+	case "amd64":
+		s.Linux.Seccomp.Architectures = []specs.Arch{specs.ArchX86_64}
+	case "arm64":
+		s.Linux.Seccomp.Architectures = []specs.Arch{specs.ArchAARCH64}
+	}
+	return nil
+}
+
+// withUser looks the user up in the container's root file system, with the
+// groups that it is in.
+func withUser(user string) oci.SpecOpts {
+	return func(ctx context.Context, client oci.Client, c *containers.Container, s *oci.Spec) error {
+		name, _, _ := strings.Cut(user, ":")
+		err := oci.WithUser(user)(ctx, client, c, s)
+		if err == nil {
+			err = oci.WithAdditionalGIDs(name)(ctx, client, c, s)
+		}
+		if err != nil {
+			return &UserError{user, err}
+		}
+		return nil
+	}
+}
+
+// UserError says that there is no such user in the container.
+type UserError struct {
+	User string
+	err  error
+}
+
+func (e *UserError) Error() string {
+	return fmt.Sprintf("cannot run as user %q: %v; give UID:GID for one that the image does not know", e.User, e.err)
+}
+
+// withMounts adds mounts, outer ones first whatever their order.
+func withMounts(mounts []Mount) oci.SpecOpts {
+	return func(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
+		mounts = append([]Mount(nil), mounts...)
+		sort.SliceStable(mounts, func(i, j int) bool { return mounts[i].Destination < mounts[j].Destination })
+		for _, m := range mounts {
+			options := []string{"rbind", "rprivate"}
+			if m.ReadOnly {
+				options = append(options, "ro")
+			}
+			if !m.Trusted {
+				options = append(options, "nosuid", "nodev")
+			}
+			s.Mounts = append(s.Mounts, specs.Mount{Type: "bind", Source: m.Source, Destination: m.Destination, Options: options})
+		}
+		return nil
+	}
+}

@@ -1,0 +1,271 @@
+package container
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	containersapi "github.com/containerd/containerd/api/services/containers/v1"
+	tasksapi "github.com/containerd/containerd/api/services/tasks/v1"
+	"github.com/containerd/containerd/api/types"
+	"github.com/containerd/containerd/api/types/task"
+	"github.com/containerd/containerd/containers"
+	"github.com/containerd/containerd/errdefs"
+	"github.com/containerd/containerd/leases"
+	"github.com/containerd/containerd/mount"
+	"github.com/containerd/containerd/snapshots"
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"pipex/lib/trace"
+)
+
+// Task is the process of a container, created or running.
+type Task struct {
+	client *Client
+	id     string
+}
+
+// runtimeName is containerd's shim for runc.
+const runtimeName = "io.containerd.runc.v2"
+
+// specType is how containerd marks an OCI runtime configuration.
+var specType = "types.containerd.io/opencontainers/runtime-spec/" + strconv.Itoa(specs.VersionMajor) + "/Spec"
+
+// CheckLog returns an error for a path that cannot be a log's: the shim reads
+// it as a URL before it opens it.
+func CheckLog(path string) error {
+	if _, err := url.Parse(path); err != nil {
+		return fmt.Errorf("%q cannot hold logs, because containerd's shim takes a per cent sign for an escape; use a directory without one", path)
+	}
+	return nil
+}
+
+// Create makes the owner's snapshot, unless it stands from an earlier exec, the
+// container, and a task that is ready to be started. On an error only the
+// snapshot remains. The error is a [*CommandError] when it is the command that
+// cannot be run.
+func (c *Client) Create(ctx context.Context, cfg Config) (*Task, error) {
+	ctx = c.context(ctx)
+	id := cfg.ID
+	rootfs, err := c.snapshot(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("cannot make the snapshot of run %q: %w", cfg.Run, err)
+	}
+	var user *UserError
+	if err := c.createContainer(ctx, cfg); errors.As(err, &user) {
+		return nil, user
+	} else if err != nil {
+		return nil, fmt.Errorf("cannot create the container of run %q: %w", cfg.Run, err)
+	}
+	defer trace.Region("containerd create task")()
+	_, err = c.tasks().Create(ctx, &tasksapi.CreateTaskRequest{
+		ContainerID: id, Rootfs: rootfs, Stdin: cfg.Stdin, Stdout: cfg.Stdout, Stderr: cfg.Stderr,
+	})
+	if err != nil {
+		return nil, c.undo(ctx, id, commandError(cfg.Args, errdefs.FromGRPC(err)))
+	}
+	return &Task{c, id}, nil
+}
+
+// undo removes a container whose task could not be brought to run.
+func (c *Client) undo(ctx context.Context, id string, why error) error {
+	if err := c.removeContainer(context.WithoutCancel(ctx), id); err != nil {
+		return errors.Join(why, err)
+	}
+	return why
+}
+
+func (c *Client) snapshot(ctx context.Context, cfg Config) ([]*types.Mount, error) {
+	defer trace.Region("containerd snapshot")()
+	service := c.SnapshotService(c.Snapshotter)
+	id := cfg.ID
+	mounts, err := service.Prepare(leases.WithLease(ctx, id), id, cfg.ChainID, snapshots.WithLabels(cfg.labels()))
+	if errdefs.IsAlreadyExists(err) {
+		mounts, err = service.Mounts(ctx, id)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return toAPI(mounts), nil
+}
+
+func toAPI(mounts []mount.Mount) []*types.Mount {
+	var out []*types.Mount
+	for _, m := range mounts {
+		out = append(out, &types.Mount{Type: m.Type, Source: m.Source, Target: m.Target, Options: m.Options})
+	}
+	return out
+}
+
+func (c *Client) createContainer(ctx context.Context, cfg Config) error {
+	defer trace.Region("containerd container")()
+	id := cfg.ID
+	record := &containers.Container{ID: id, Snapshotter: c.Snapshotter, SnapshotKey: id}
+	spec, err := c.spec(ctx, record, &cfg)
+	if err != nil {
+		return err
+	}
+	if user := spec.Process.User; user.UID != 0 {
+		for _, dir := range cfg.Writable {
+			if err := os.Lchown(dir, int(user.UID), int(user.GID)); err != nil {
+				return fmt.Errorf("cannot give a directory to user %d: %w", user.UID, err)
+			}
+		}
+	}
+	data, err := json.Marshal(spec)
+	if err != nil {
+		return err
+	}
+	create := func() error {
+		_, err := c.containers().Create(ctx, &containersapi.CreateContainerRequest{Container: &containersapi.Container{
+			ID: id, Labels: cfg.labels(), Image: cfg.Image,
+			Runtime:     &containersapi.Container_Runtime{Name: runtimeName},
+			Spec:        &anypb.Any{TypeUrl: specType, Value: data},
+			Snapshotter: c.Snapshotter, SnapshotKey: id,
+		}})
+		return errdefs.FromGRPC(err)
+	}
+	err = create()
+	if errdefs.IsAlreadyExists(err) {
+		// Whoever made it holds the run no more and left no task to attach to.
+		if err = c.removeContainer(ctx, id); err == nil {
+			err = create()
+		}
+	}
+	return err
+}
+
+// Attach finds the started task called id, whose exec may have died. It is nil,
+// and no error, when there is none; one that was never started is removed.
+func (c *Client) Attach(ctx context.Context, id string) (*Task, error) {
+	r, err := c.tasks().Get(c.context(ctx), &tasksapi.GetRequest{ContainerID: id})
+	err = errdefs.FromGRPC(err)
+	if errdefs.IsNotFound(err) {
+		return nil, nil
+	}
+	if err == nil && r.Process.Status == task.Status_CREATED {
+		return nil, c.removeContainer(ctx, id)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot look for task %q: %w", id, err)
+	}
+	return &Task{c, id}, nil
+}
+
+// Start runs the command. On an error the container is gone.
+func (t *Task) Start(ctx context.Context, args []string) error {
+	defer trace.Region("containerd start")()
+	ctx = t.client.context(ctx)
+	if _, err := t.client.tasks().Start(ctx, &tasksapi.StartRequest{ContainerID: t.id}); err != nil {
+		return t.client.undo(ctx, t.id, commandError(args, errdefs.FromGRPC(err)))
+	}
+	return nil
+}
+
+// Exit is how a task ended. Code is the command's status, or 128 and the number
+// of the signal that ended it.
+type Exit struct {
+	Code int
+	At   time.Time
+}
+
+// restartWait is how long Wait waits for a containerd that went away to come
+// back: the container itself goes on without it.
+const restartWait = 2 * time.Minute
+
+// Wait waits until the task has ended. A containerd that restarts meanwhile is
+// waited for.
+func (t *Task) Wait(ctx context.Context) (Exit, error) {
+	defer trace.Region("containerd wait")()
+	ctx = t.client.context(ctx)
+	var lost time.Time
+	for {
+		r, err := t.client.tasks().Wait(ctx, &tasksapi.WaitRequest{ContainerID: t.id})
+		if err == nil {
+			return Exit{Code: int(r.ExitStatus), At: r.ExitedAt.AsTime()}, nil
+		}
+		err = errdefs.FromGRPC(err)
+		if ctx.Err() != nil || !errdefs.IsUnavailable(err) {
+			return Exit{}, fmt.Errorf("the task was lost: %w", err)
+		}
+		if lost.IsZero() {
+			lost = time.Now()
+		}
+		if time.Since(lost) > restartWait {
+			return Exit{}, fmt.Errorf("containerd went away for more than %s: %w", restartWait, err)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+// Signal sends sig to the command, and to nothing else in the container. A task
+// that has ended is success.
+func (t *Task) Signal(ctx context.Context, sig syscall.Signal) error {
+	return t.kill(ctx, sig, false)
+}
+
+// Kill ends every process of the container at once.
+func (t *Task) Kill(ctx context.Context) error { return t.kill(ctx, syscall.SIGKILL, true) }
+
+func (t *Task) kill(ctx context.Context, sig syscall.Signal, all bool) error {
+	_, err := t.client.tasks().Kill(t.client.context(ctx), &tasksapi.KillRequest{ContainerID: t.id, Signal: uint32(sig), All: all})
+	if err = errdefs.FromGRPC(err); err != nil && !errdefs.IsNotFound(err) {
+		return fmt.Errorf("cannot send %v: %w", sig, err)
+	}
+	return nil
+}
+
+// CloseStdin tells the command that its input has ended.
+func (t *Task) CloseStdin(ctx context.Context) error {
+	_, err := t.client.tasks().CloseIO(t.client.context(ctx), &tasksapi.CloseIORequest{ContainerID: t.id, Stdin: true})
+	return errdefs.FromGRPC(err)
+}
+
+// Delete removes an ended task and its container. When it returns nil, all that
+// the command wrote is in its log files.
+func (t *Task) Delete(ctx context.Context) error {
+	if err := t.client.removeContainer(ctx, t.id); err != nil {
+		return fmt.Errorf("cannot remove container %q: %w", t.id, err)
+	}
+	return nil
+}
+
+// CommandError says that the command itself cannot be run in the container.
+// Code is 127 if there is no such command and 126 otherwise, as for env(1).
+type CommandError struct {
+	Code int
+	Cmd  string
+	Why  string
+}
+
+func (e *CommandError) Error() string { return fmt.Sprintf("cannot run %q: %s", e.Cmd, e.Why) }
+
+// runc tells apart what is wrong with a command by its message only.
+var (
+	notFound      = regexp.MustCompile(`exec: "[^"]*": (executable file not found in \$PATH|stat [^:]*: no such file or directory)|exec /[^:]*: no such file or directory`)
+	notExecutable = regexp.MustCompile(`exec: "[^"]*": (permission denied|is a directory)|exec /[^:]*: (permission denied|exec format error|is a directory)|exec format error`)
+)
+
+func commandError(args []string, err error) error {
+	msg := err.Error()
+	switch {
+	case notFound.MatchString(msg):
+		return &CommandError{127, args[0], "no such command in the container"}
+	case notExecutable.MatchString(msg):
+		return &CommandError{126, args[0], "not executable in the container"}
+	}
+	// runc's own message is the last of a chain of wrappers, each a prefix.
+	if i := strings.LastIndex(msg, "runc create failed: "); i >= 0 {
+		return errors.New(msg[i:])
+	}
+	return err
+}

@@ -1,0 +1,186 @@
+// Package image turns the name of an image into something that cannot change:
+// a digest whose layers are unpacked in containerd, and what its configuration
+// says of the process. An image that is missing is adopted from another
+// namespace of the same containerd, or pulled.
+package image
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/containerd/containerd"
+	"github.com/containerd/containerd/content"
+	"github.com/containerd/containerd/errdefs"
+	"github.com/containerd/containerd/images"
+	"github.com/containerd/containerd/namespaces"
+	"github.com/containerd/containerd/platforms"
+	"github.com/containerd/containerd/remotes/docker"
+	"github.com/containerd/log"
+	"github.com/distribution/reference"
+	"github.com/opencontainers/image-spec/identity"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"pipex/lib/container"
+	"pipex/lib/step"
+	"pipex/lib/trace"
+)
+
+// ErrMissing says that an image is neither here nor to be had.
+var ErrMissing = errors.New("no such image")
+
+// adoptedFrom labels an image record that was taken over from a namespace.
+const adoptedFrom = "pipex.adopted-from"
+
+// resolver finds images with one client.
+type resolver struct {
+	client *containerd.Client
+	here   string
+	// snapshotter is where layers are unpacked.
+	snapshotter string
+}
+
+// Resolve finds the image called ref, fetching it as pull allows, and unpacks
+// it. Nothing protects it from being collected as garbage afterwards but its
+// name: lease its Digest. The error wraps [ErrMissing] when it is not to be had.
+func Resolve(ctx context.Context, c *container.Client, ref string, pull step.Pull) (*container.Image, error) {
+	defer trace.Region("image resolve %s", ref)()
+	log.L.Logger.SetOutput(io.Discard) // what containerd's packages would log is in their errors
+	client, err := containerd.NewWithConn(c.Conn)
+	if err != nil {
+		return nil, err
+	}
+	r := &resolver{client: client, here: c.Namespace, snapshotter: c.Snapshotter}
+	ctx = namespaces.WithNamespace(ctx, c.Namespace)
+	record, err := r.find(ctx, ref, pull)
+	if err != nil {
+		return nil, err
+	}
+	img, err := r.open(ctx, *record)
+	if err != nil {
+		return nil, fmt.Errorf("cannot use image %q: %w", ref, err)
+	}
+	return img, nil
+}
+
+// names lists what a reference may be called in containerd: as it is given, with
+// the tag that everybody leaves out, and in the full form that docker gives it.
+func names(ref string) ([]string, error) {
+	list := []string{ref}
+	if last := ref[strings.LastIndexByte(ref, '/')+1:]; !strings.ContainsAny(last, ":@") {
+		list = append(list, ref+":latest")
+	}
+	full, err := reference.ParseDockerRef(ref)
+	if err != nil {
+		return nil, fmt.Errorf("invalid image reference %q: %w", ref, err)
+	}
+	if !slices.Contains(list, full.String()) {
+		list = append(list, full.String())
+	}
+	return list, nil
+}
+
+// find returns the record of the image in our namespace, bringing it there if
+// need be.
+func (r *resolver) find(ctx context.Context, ref string, pull step.Pull) (*images.Image, error) {
+	candidates, err := names(ref)
+	if err != nil {
+		return nil, err
+	}
+	if pull == step.PullAlways {
+		return r.pull(ctx, ref, candidates[len(candidates)-1])
+	}
+	record, err := r.get(ctx, candidates)
+	if err != nil {
+		return nil, err
+	}
+	// What was adopted is asked for again, lest it go stale when the name
+	// moves where it was adopted from.
+	if record == nil || record.Labels[adoptedFrom] != "" {
+		adopted, err := r.adopt(ctx, candidates, record)
+		if err != nil {
+			return nil, fmt.Errorf("cannot adopt image %q: %w", ref, err)
+		}
+		if adopted != nil {
+			record = adopted
+		}
+	}
+	if record != nil {
+		return record, nil
+	}
+	if pull == step.PullNever {
+		return nil, fmt.Errorf("%w %q in containerd's namespace %q, and --pull never forbids to fetch it; pipex-image makes or imports one", ErrMissing, ref, r.here)
+	}
+	return r.pull(ctx, ref, candidates[len(candidates)-1])
+}
+
+// get returns the first record under one of the names, or nil.
+func (r *resolver) get(ctx context.Context, candidates []string) (*images.Image, error) {
+	for _, name := range candidates {
+		record, err := r.client.ImageService().Get(ctx, name)
+		if err == nil {
+			return &record, nil
+		}
+		if !errdefs.IsNotFound(err) {
+			return nil, fmt.Errorf("cannot look up image %q: %w", name, err)
+		}
+	}
+	return nil, nil
+}
+
+// pull fetches an image from its registry. One lease protects what is fetched
+// until it is named and unpacked; it expires by itself if we die.
+func (r *resolver) pull(ctx context.Context, ref, full string) (*images.Image, error) {
+	defer trace.Region("image pull %s", full)()
+	hosts := docker.ConfigureDefaultRegistries(docker.WithPlainHTTP(docker.MatchLocalhost))
+	img, err := r.client.Pull(ctx, full,
+		containerd.WithPullUnpack,
+		containerd.WithPullSnapshotter(r.snapshotter),
+		containerd.WithPlatformMatcher(platforms.Default()),
+		containerd.WithResolver(docker.NewResolver(docker.ResolverOptions{Hosts: hosts})))
+	if err != nil {
+		return nil, fmt.Errorf("%w %q in containerd's namespace %q, and it cannot be pulled: %w; pipex-image makes or imports one", ErrMissing, ref, r.here, err)
+	}
+	record := img.Metadata()
+	return &record, nil
+}
+
+// open makes sure that an image is unpacked and reads its configuration.
+func (r *resolver) open(ctx context.Context, record images.Image) (*container.Image, error) {
+	img := containerd.NewImageWithPlatform(r.client, record, platforms.Default())
+	store := img.ContentStore()
+	config, err := img.Config(ctx)
+	if err != nil {
+		return nil, err
+	}
+	data, err := content.ReadBlob(ctx, store, config)
+	if err != nil {
+		return nil, err
+	}
+	var spec ocispec.Image
+	if err := json.Unmarshal(data, &spec); err != nil {
+		return nil, fmt.Errorf("its configuration is damaged: %w", err)
+	}
+	chain := identity.ChainID(spec.RootFS.DiffIDs).String()
+	_, err = r.client.SnapshotService(r.snapshotter).Stat(ctx, chain)
+	if errdefs.IsNotFound(err) {
+		err = r.unpack(ctx, img)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &container.Image{
+		Digest: record.Target.Digest.String(), ID: config.Digest.String(), ChainID: chain,
+		Entrypoint: spec.Config.Entrypoint, Cmd: spec.Config.Cmd, Env: spec.Config.Env,
+		Cwd: spec.Config.WorkingDir, User: spec.Config.User,
+	}, nil
+}
+
+func (r *resolver) unpack(ctx context.Context, img containerd.Image) error {
+	defer trace.Region("image unpack %s", img.Name())()
+	return img.Unpack(ctx, r.snapshotter)
+}
