@@ -1,0 +1,35 @@
+// pipex-discard forgets: afterwards an open run was never prepared.
+package main
+
+import (
+	ucli "github.com/urfave/cli/v2"
+
+	"pipex/lib/cli"
+	"pipex/lib/verb"
+	"pipex/lib/workspace"
+)
+
+func main() {
+	cli.Main(cli.Verb{
+		Name:     "pipex-discard",
+		Synopsis: []string{"[OPTION]... RUN..."},
+		About: "Forget each open RUN: kill its container, drop what it owns in containerd, remove\n" +
+			"staging/RUN. A run that is gone is success; a committed one is refused.",
+		Flags:    []ucli.Flag{cli.Stdin, cli.NUL},
+		Examples: []string{"pipex-exec \"$run\" || pipex-discard \"$run\""},
+		Do: func(c *cli.Call) (int, error) {
+			ids, err := c.IDs()
+			if err == nil && !c.Bool("stdin") {
+				err = c.Operands(1, -1)
+			}
+			if err == nil {
+				err = workspace.CheckNames("run", ids)
+			}
+			if err != nil {
+				return 0, err
+			}
+			place := verb.Place(c.Place())
+			return c.Each(ids, func(id string) error { return place.Discard(c.Context.Context, id) })
+		},
+	})
+}

@@ -1,0 +1,55 @@
+// pipex-prepare decides: it turns everything that could change about a step
+// into something that cannot, and prints the id of the run.
+package main
+
+import (
+	ucli "github.com/urfave/cli/v2"
+
+	"pipex/lib/cli"
+	"pipex/lib/image"
+	"pipex/lib/verb"
+)
+
+func main() {
+	cli.Main(cli.Verb{
+		Name:     "pipex-prepare",
+		Synopsis: []string{"[--step STEP] [OPTION]... [-- COMMAND [ARG]...]"},
+		About: "Make an open run: image, inputs and host paths are resolved now and recorded\n" +
+			"in staging/RUN/meta.json. Prints RUN, which pipex-exec, -commit and -discard read.",
+		Flags: append(cli.StepFlags(),
+			&ucli.StringFlag{Name: "run-id", Usage: "`RUN` to use as the id instead of a new one"},
+			&ucli.BoolFlag{Name: "cached", Usage: "print a committed, successful run with the same fingerprint, if any, and exit 3"},
+			cli.JSON, cli.NUL),
+		Statuses: []string{
+			"0    done: the printed run is open",
+			"1    no: no such input",
+			"3    with --cached: up to date, the printed run is committed; nothing was created",
+			"128  could not: the reason is on stderr and nothing is half done",
+			"129  wrong usage: nothing was touched",
+		},
+		Examples: []string{"run=$(pipex-prepare --step count --image busybox --input lines \\", "    -- sh -c 'wc -l </input/lines/all >/output/n') && pipex-exec \"$run\""},
+		Command:  true,
+		Do:       prepare,
+	})
+}
+
+func prepare(c *cli.Call) (int, error) {
+	if err := c.Operands(0, 0); err != nil {
+		return 0, err
+	}
+	spec, err := c.Spec()
+	if err != nil {
+		return 0, err
+	}
+	p, err := verb.Prepare{
+		Place: verb.Place(c.Place()), Spec: *spec, RunID: c.String("run-id"), Cached: c.Bool("cached"), Resolve: image.Resolve,
+	}.Do(c.Context.Context)
+	if err != nil {
+		return 0, err
+	}
+	status := cli.StatusDone
+	if p.UpToDate {
+		status = cli.StatusUpToDate
+	}
+	return status, c.Print(p, p.RunID)
+}

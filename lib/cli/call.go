@@ -1,0 +1,157 @@
+package cli
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"pipex/lib/step"
+)
+
+// The options of every verb, and what they are when nobody says otherwise.
+const (
+	defaultWorkdir   = "./workdir"
+	defaultWorkspace = "default"
+	defaultAddress   = "/run/containerd/containerd.sock"
+	defaultNamespace = "pipex"
+)
+
+func globals() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "workdir", Usage: "`DIR` of the workspaces ($PIPEX_WORKDIR, " + defaultWorkdir + ")"},
+		&cli.StringFlag{Name: "workspace", Aliases: []string{"w"}, Usage: "`NAME` of the workspace ($PIPEX_WORKSPACE, " + defaultWorkspace + ")"},
+		&cli.StringFlag{Name: "address", Usage: "`SOCKET` of containerd ($CONTAINERD_ADDRESS, " + defaultAddress + ")"},
+		&cli.StringFlag{Name: "namespace", Usage: "containerd's namespace `NS`, ours alone ($PIPEX_NAMESPACE, " + defaultNamespace + ")"},
+		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no warnings, errors only"},
+		&cli.BoolFlag{Name: "verbose", Usage: "tell what is done and how long it takes, as PIPEX_TRACE=1 does"},
+		&cli.BoolFlag{Name: "help", Aliases: []string{"h"}, Usage: "print this and exit"},
+		&cli.BoolFlag{Name: "version", Usage: "print the version and exit"},
+	}
+}
+
+// JSON, NUL and Stdin are options that several verbs have.
+var (
+	JSON  = &cli.BoolFlag{Name: "json", Usage: "print each result as one JSON object a line"}
+	NUL   = &cli.BoolFlag{Name: "z", Usage: "end each record, read and printed, with NUL instead of a line feed"}
+	Stdin = &cli.BoolFlag{Name: "stdin", Usage: "read more ids from standard input, one a record"}
+)
+
+// Place is where a verb works; it has the form of lib/verb's Place.
+type Place struct {
+	Workdir   string
+	Workspace string
+	Address   string
+	Namespace string
+	Warn      func(error)
+}
+
+// Place reads where the verb is to work: option, environment, default.
+func (c *Call) Place() Place {
+	pick := func(flag, env, def string) string {
+		if v := c.String(flag); v != "" {
+			return v
+		}
+		if v := os.Getenv(env); v != "" {
+			return v
+		}
+		return def
+	}
+	return Place{
+		Workdir:   pick("workdir", "PIPEX_WORKDIR", defaultWorkdir),
+		Workspace: pick("workspace", "PIPEX_WORKSPACE", defaultWorkspace),
+		Address:   pick("address", "CONTAINERD_ADDRESS", defaultAddress),
+		Namespace: pick("namespace", "PIPEX_NAMESPACE", defaultNamespace),
+		Warn:      c.Warn,
+	}
+}
+
+// Warn tells a person what is no failure, unless --quiet forbids it.
+func (c *Call) Warn(err error) {
+	if err != nil && !c.Bool("quiet") {
+		fmt.Fprintf(os.Stderr, "%s: warning: %s\n", c.verb.Name, oneLine(err))
+	}
+}
+
+// Fail tells a person of an error and returns its status, for a verb that goes
+// on with its next operand.
+func (c *Call) Fail(err error) int { return c.verb.fail(err) }
+
+// Operands refuses fewer than min or more than max operands; max < 0 is any
+// number.
+func (c *Call) Operands(min, max int) error {
+	if n := len(c.Args); n < min || max >= 0 && n > max {
+		return step.Usage("wrong number of operands: %s %s", c.verb.Name, strings.Join(c.verb.Synopsis, ", or "+c.verb.Name+" "))
+	}
+	return nil
+}
+
+// IDs are the operands and, with --stdin, the records of standard input.
+func (c *Call) IDs() ([]string, error) {
+	ids := c.Args
+	if !c.Bool("stdin") {
+		return ids, nil
+	}
+	in := bufio.NewScanner(os.Stdin)
+	if c.Bool("z") {
+		in.Split(splitNUL)
+	}
+	for in.Scan() {
+		if in.Text() != "" {
+			ids = append(ids, in.Text())
+		}
+	}
+	if err := in.Err(); err != nil {
+		return nil, fmt.Errorf("cannot read standard input: %w", err)
+	}
+	return ids, nil
+}
+
+func splitNUL(data []byte, atEOF bool) (int, []byte, error) {
+	if i := bytes.IndexByte(data, 0); i >= 0 {
+		return i + 1, data[:i], nil
+	}
+	if atEOF && len(data) > 0 {
+		return len(data), data, nil
+	}
+	return 0, nil, nil
+}
+
+// Print prints one result: its fields between tabs, or as JSON.
+func (c *Call) Print(result any, fields ...string) error {
+	line := strings.Join(fields, "\t")
+	if c.Bool("json") {
+		data, err := json.Marshal(result)
+		if err != nil {
+			return err
+		}
+		line = string(data)
+	}
+	end := "\n"
+	if c.Bool("z") {
+		end = "\x00"
+	}
+	if _, err := os.Stdout.WriteString(line + end); err != nil {
+		return fmt.Errorf("cannot print: %w", err)
+	}
+	return nil
+}
+
+// Each does something with each id and goes on after a failure, which it tells
+// of. The status is the worst one.
+func (c *Call) Each(ids []string, do func(id string) error) (int, error) {
+	status := StatusDone
+	for _, id := range ids {
+		if err := do(id); err != nil {
+			if c.Context.Context.Err() != nil {
+				return status, err // interrupted: no next one
+			}
+			status = max(status, c.Fail(err))
+		}
+	}
+	return status, nil
+}

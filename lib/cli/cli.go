@@ -1,0 +1,237 @@
+// Package cli is what the six mains share: how options are read, how results
+// are printed, and how an error becomes one line and an exit status.
+//
+// The output policy: stdout carries results only, one record a line; everything
+// for a person goes to stderr, behind the verb's name, in lower case and
+// without a full stop; success says nothing. There are no prompts.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+
+	"pipex/lib/step"
+	"pipex/lib/trace"
+	"pipex/lib/workspace"
+)
+
+// The exit statuses of all verbs but exec, as git's plumbing has them.
+const (
+	StatusDone     = 0
+	StatusNo       = 1
+	StatusUpToDate = 3
+	StatusCannot   = 128
+	StatusUsage    = 129
+)
+
+// StatusExecFailed is pipex-exec's for whatever is not the command's own, as
+// docker run has it.
+const StatusExecFailed = 125
+
+// Verb is one of the six binaries.
+type Verb struct {
+	Name string
+	// Synopsis is what follows the name in each form of the call.
+	Synopsis []string
+	// About says in a sentence or two what the verb does.
+	About string
+	Flags []cli.Flag
+	// Statuses are lines for EXIT STATUS; the common ones when empty.
+	Statuses []string
+	// Examples are lines of shell.
+	Examples []string
+	// Command says that what follows -- is a container's command.
+	Command bool
+	// Exec says that the verb forwards signals and that each failure is 125.
+	Exec bool
+	// Do does it and returns the exit status; an error decides by itself.
+	Do func(*Call) (int, error)
+}
+
+// Call is one call of a verb.
+type Call struct {
+	*cli.Context
+	verb *Verb
+	// Args are the operands, Command what follows --.
+	Args, Command []string
+	// Signals are those received, for a verb that forwards them.
+	Signals chan os.Signal
+}
+
+// Main runs the verb and ends the process.
+func Main(v Verb) { os.Exit(v.run(os.Args)) }
+
+func (v *Verb) run(args []string) int {
+	call := &Call{verb: v, Signals: make(chan os.Signal, 16)}
+	ctx, caught := v.signals(call)
+	if err := trace.Init(); err != nil {
+		return v.fail(err)
+	}
+	status := StatusDone
+	app := v.app(func(c *cli.Context) error {
+		call.Context = c
+		var err error
+		if err = call.check(); err == nil {
+			status, err = v.Do(call)
+		}
+		return err
+	})
+	options, command, hasCommand := cut(args)
+	if hasCommand {
+		call.Command = command
+	}
+	call.Args = nil
+	err := app.RunContext(ctx, options)
+	if err == nil {
+		return status
+	}
+	if sig := caught(); sig != 0 {
+		fmt.Fprintf(os.Stderr, "%s: interrupted\n", v.Name)
+		return 128 + int(sig)
+	}
+	return v.fail(err)
+}
+
+// cut separates a command from the options at the first --.
+func cut(args []string) (options, command []string, ok bool) {
+	if i := slices.Index(args, "--"); i >= 0 {
+		return args[:i], args[i+1:], true
+	}
+	return args, nil, false
+}
+
+// signals makes the context of a call, which a signal ends, unless the verb
+// forwards signals, and tells which one it was.
+func (v *Verb) signals(call *Call) (context.Context, func() syscall.Signal) {
+	if v.Exec {
+		signal.Ignore(syscall.SIGPIPE) // a reader that went away is not our end
+		signal.Notify(call.Signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
+		return context.Background(), func() syscall.Signal { return 0 }
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	received := make(chan os.Signal, 1)
+	signal.Notify(received, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	got := make(chan syscall.Signal, 1)
+	go func() {
+		sig, _ := (<-received).(syscall.Signal)
+		got <- sig
+		cancel()
+	}()
+	return ctx, func() syscall.Signal {
+		if ctx.Err() == nil {
+			return 0
+		}
+		return <-got
+	}
+}
+
+// app is urfave's application with its habits that would break the output
+// policy turned off.
+func (v *Verb) app(action cli.ActionFunc) *cli.App {
+	cli.HelpFlag, cli.VersionFlag = nil, nil // ours are among the globals
+	return &cli.App{
+		Name:                      v.Name,
+		Version:                   workspace.Version,
+		HideHelp:                  true,
+		HideHelpCommand:           true,
+		HideVersion:               true,
+		DisableSliceFlagSeparator: true,
+		UseShortOptionHandling:    true,
+		Writer:                    os.Stdout,
+		ErrWriter:                 io.Discard,
+		Flags:                     append(append([]cli.Flag{}, v.Flags...), globals()...),
+		OnUsageError:              func(_ *cli.Context, err error, _ bool) error { return v.usage(err) },
+		ExitErrHandler:            func(*cli.Context, error) {},
+		Action: func(c *cli.Context) error {
+			switch {
+			case c.Bool("help"):
+				return v.help(os.Stdout)
+			case c.Bool("version"):
+				_, err := fmt.Fprintf(os.Stdout, "%s %s\n", v.Name, workspace.Version)
+				return err
+			}
+			return action(c)
+		},
+	}
+}
+
+// usage puts the flag package's words into ours.
+func (v *Verb) usage(err error) error {
+	msg := err.Error()
+	if name, ok := strings.CutPrefix(msg, "flag provided but not defined: -"); ok {
+		dash := "--"
+		if len(strings.TrimPrefix(name, "-")) == 1 {
+			dash = "-"
+		}
+		msg = fmt.Sprintf("unknown option %q", dash+strings.TrimPrefix(name, "-"))
+	} else if name, ok := strings.CutPrefix(msg, "flag needs an argument: "); ok {
+		msg = fmt.Sprintf("option %q needs a value", "-"+name)
+	}
+	return step.Usage("%s; %s --help tells the options", msg, v.Name)
+}
+
+// check refuses operands that look like options, and options that are empty:
+// what a script meant to be there is not.
+func (c *Call) check() error {
+	c.Args = c.Context.Args().Slice()
+	if !c.verb.Command {
+		c.Args, c.Command = append(c.Args, c.Command...), nil
+	}
+	for _, arg := range c.Args {
+		if strings.HasPrefix(arg, "-") {
+			return step.Usage("%q stands after an operand; options come first: %s %s", arg, c.verb.Name, c.verb.Synopsis[0])
+		}
+	}
+	for _, f := range c.App.Flags {
+		name := f.Names()[0]
+		if _, ok := f.(*cli.StringFlag); ok && c.IsSet(name) && c.String(name) == "" {
+			return step.Usage("--%s is empty", name)
+		}
+	}
+	if c.Bool("verbose") {
+		trace.Stderr()
+	}
+	return nil
+}
+
+// fail tells a person what went wrong, in one line, and returns the status.
+func (v *Verb) fail(err error) int {
+	fmt.Fprintf(os.Stderr, "%s: %s\n", v.Name, oneLine(err))
+	if v.Exec {
+		return StatusExecFailed
+	}
+	return Status(err)
+}
+
+// oneLine is an error's message without line breaks, which a name may hold.
+func oneLine(err error) string {
+	return strings.NewReplacer("\n", "; ", "\r", " ").Replace(err.Error())
+}
+
+// Status is the exit status that stands for an error, in all verbs but exec.
+func Status(err error) int {
+	var usage *step.UsageError
+	var name *workspace.NameError
+	var busy *workspace.BusyError
+	switch {
+	case err == nil:
+		return StatusDone
+	case errors.As(err, &usage), errors.As(err, &name):
+		return StatusUsage
+	case errors.As(err, &busy),
+		errors.Is(err, workspace.ErrNoRun), errors.Is(err, workspace.ErrNoStep),
+		errors.Is(err, workspace.ErrCommitted), errors.Is(err, workspace.ErrNotCommitted),
+		errors.Is(err, workspace.ErrNotSuccessful):
+		return StatusNo
+	}
+	return StatusCannot
+}

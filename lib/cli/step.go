@@ -1,0 +1,154 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"pipex/lib/step"
+)
+
+// StepFlags are the options that describe a step.
+func StepFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "step", Usage: "`STEP` that the run is of"},
+		&cli.StringFlag{Name: "name", Usage: "`TEXT` that people call the step by"},
+		&cli.StringFlag{Name: "image", Usage: "`REF` of the image; without one the run has no container"},
+		&cli.StringFlag{Name: "pull", Usage: "`WHEN` to fetch the image: missing (default), always, never"},
+		&cli.StringSliceFlag{Name: "input", Usage: "artifacts of `STEP[=RUN][:PATH]`, read-only, at /input/STEP or PATH"},
+		&cli.StringSliceFlag{Name: "optional-input", Usage: "the same, left out when there are none: `STEP[=RUN][:PATH]`"},
+		&cli.StringSliceFlag{Name: "copy-input", Usage: "artifacts of `STEP[=RUN]`, copied into the output first"},
+		&cli.StringFlag{Name: "output", Usage: "container `PATH` that the step fills (" + step.DefaultOutput + ")"},
+		&cli.StringSliceFlag{Name: "mount", Usage: "host file or directory, read-only: `HOST:PATH`"},
+		&cli.StringSliceFlag{Name: "cache", Usage: "directory that outlives runs: `NAME:PATH[:ro|:exclusive]`"},
+		&cli.StringSliceFlag{Name: "env", Usage: "environment variable `K=V`, or K for its value here"},
+		&cli.StringSliceFlag{Name: "env-file", Usage: "`FILE` with K=V lines; --env wins over it"},
+		&cli.StringFlag{Name: "cwd", Usage: "working directory `PATH` (the image's)"},
+		&cli.StringFlag{Name: "user", Usage: "`UID[:GID]` or NAME[:GROUP] (the image's)"},
+		&cli.StringFlag{Name: "network", Usage: "`NET` that the step can reach: none (default), host"},
+		&cli.DurationFlag{Name: "timeout", Usage: "end the command after `TIME`, such as 90s or 1h30m"},
+		&cli.BoolFlag{Name: "read-only", Usage: "a root file system that cannot be written"},
+		&cli.StringFlag{Name: "hostname", Usage: "what the container calls itself, `NAME` (" + step.DefaultHostname + ")"},
+		&cli.StringFlag{Name: "spec", Usage: "all of the above as JSON from `FILE`, or - for standard input; other options add to it"},
+	}
+}
+
+// Spec is the step that the options describe, with host paths made absolute and
+// nothing checked yet.
+func (c *Call) Spec() (*step.Spec, error) {
+	s := new(step.Spec)
+	if path := c.String("spec"); path != "" {
+		var err error
+		if s, err = readSpec(path); err != nil {
+			return nil, err
+		}
+	}
+	c.override(s)
+	for _, add := range []func(*step.Spec) error{c.addInputs, c.addMounts, c.addEnv} {
+		if err := add(s); err != nil {
+			return nil, err
+		}
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return nil, fmt.Errorf("cannot tell the working directory: %w", err)
+	}
+	s.Absolute(dir)
+	return s, nil
+}
+
+func readSpec(path string) (*step.Spec, error) {
+	if path == "-" {
+		return step.ReadSpec(os.Stdin)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the spec: %w", err)
+	}
+	defer f.Close()
+	return step.ReadSpec(f)
+}
+
+// override replaces what an option says again.
+func (c *Call) override(s *step.Spec) {
+	for name, field := range map[string]*string{
+		"step": &s.Step, "name": &s.Name, "image": &s.Image, "output": &s.Output, "cwd": &s.Cwd,
+		"user": &s.User, "hostname": &s.Hostname, "pull": (*string)(&s.Pull), "network": (*string)(&s.Network),
+	} {
+		if c.IsSet(name) {
+			*field = c.String(name)
+		}
+	}
+	if c.IsSet("timeout") {
+		s.Timeout = step.Duration(c.Duration("timeout"))
+	}
+	if c.IsSet("read-only") {
+		s.ReadOnly = c.Bool("read-only")
+	}
+	if c.Command != nil {
+		s.Cmd = c.Command
+	}
+}
+
+func (c *Call) addInputs(s *step.Spec) error {
+	for _, name := range []string{"input", "optional-input", "copy-input"} {
+		for _, value := range c.StringSlice(name) {
+			in, err := step.ParseInput(value)
+			if err != nil {
+				return err
+			}
+			in.Optional, in.Copy = name == "optional-input", name == "copy-input"
+			s.Inputs = append(s.Inputs, in)
+		}
+	}
+	return nil
+}
+
+func (c *Call) addMounts(s *step.Spec) error {
+	for _, value := range c.StringSlice("mount") {
+		m, err := step.ParseMount(value)
+		if err != nil {
+			return err
+		}
+		s.Mounts = append(s.Mounts, m)
+	}
+	for _, value := range c.StringSlice("cache") {
+		cache, err := step.ParseCache(value)
+		if err != nil {
+			return err
+		}
+		s.Caches = append(s.Caches, cache)
+	}
+	return nil
+}
+
+func (c *Call) addEnv(s *step.Spec) error {
+	if s.Env == nil {
+		s.Env = map[string]string{}
+	}
+	for _, path := range c.StringSlice("env-file") {
+		if err := step.ReadEnvFile(path, s.Env); err != nil {
+			return fmt.Errorf("cannot read the env file: %w", err)
+		}
+	}
+	for _, value := range c.StringSlice("env") {
+		key, v, err := step.ParseEnv(value)
+		if err != nil {
+			return err
+		}
+		s.Env[key] = v
+	}
+	return nil
+}
+
+// Timeout is the --timeout of this call: zero if there is none, and an error
+// for one that ends before it begins.
+func (c *Call) Timeout() (time.Duration, error) {
+	d := c.Duration("timeout")
+	if c.IsSet("timeout") && d <= 0 {
+		return 0, step.Usage("--timeout %s is not a time to wait", d)
+	}
+	return d, nil
+}

@@ -1,0 +1,436 @@
+package verb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"sort"
+	"syscall"
+	"time"
+
+	"pipex/lib/container"
+	"pipex/lib/step"
+	"pipex/lib/workspace"
+)
+
+// Exec tells what to execute, and how.
+type Exec struct {
+	Place
+	RunID string
+	// Cmd replaces the prepared command this time only.
+	Cmd []string
+	// Network and Timeout replace the prepared ones this time only.
+	Network step.Network
+	Timeout time.Duration
+	// Grace is how long a command that has timed out may take to end by itself.
+	Grace time.Duration
+	// Stdin is the command's input; nil for none.
+	Stdin *os.File
+	// Stdout and Stderr receive what the command writes, as the logs do.
+	Stdout, Stderr io.Writer
+	// Signals are forwarded to the command; a second SIGINT or SIGTERM kills
+	// the container.
+	Signals <-chan os.Signal
+}
+
+// DefaultGrace is how long a command may take to end when asked to.
+const DefaultGrace = 10 * time.Second
+
+// TimedOutCode is the status of an exec that timed out, as timeout(1)'s.
+const TimedOutCode = 124
+
+// Do runs the command of a prepared run in its container, any number of times
+// on one writable layer, and returns its exit status: 128+N if signal N ended
+// it, 124 if it timed out, 126 or 127 if there was no command to run. An error
+// means that there is no such status; the run's record says what is known.
+//
+// An exec that was killed left its container running: Do attaches to that and
+// runs nothing anew. Do holds the run's lock, and those of its exclusive
+// caches, until the command has ended.
+func (e Exec) Do(ctx context.Context) (int, error) {
+	ws, err := e.open()
+	if err != nil {
+		return 0, err
+	}
+	run, lock, err := hold(ws, e.RunID, "exec")
+	if err == nil && run.Committed {
+		err = fmt.Errorf("run %q is %w; pipex-prepare makes a new one", e.RunID, workspace.ErrCommitted)
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer lock.Release()
+	m, err := run.Meta()
+	if err != nil {
+		return 0, err
+	}
+	if m.Container == nil {
+		return 0, fmt.Errorf("run %q has no container, since it was prepared without --image; fill %q and commit it", run.ID, run.Artifacts())
+	}
+	e.Namespace = m.Container.Namespace
+	client, err := e.connect(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer client.Close()
+	client.Snapshotter = m.Container.Snapshotter
+	x := &execution{Exec: e, ws: ws, run: run, meta: m, client: client}
+	defer x.release()
+	return x.do(ctx)
+}
+
+// execution is one Exec on its way.
+type execution struct {
+	Exec
+	ws     *workspace.Workspace
+	run    workspace.Run
+	meta   *workspace.Meta
+	client *container.Client
+	caches []*workspace.Lock
+	logs   []*container.Follower
+}
+
+func (x *execution) release() {
+	for _, lock := range x.caches {
+		lock.Release()
+	}
+}
+
+// record is the entry of the exec that is under way, the last one.
+func (x *execution) record() *workspace.Exec { return &x.meta.Execs[len(x.meta.Execs)-1] }
+
+func (x *execution) do(ctx context.Context) (int, error) {
+	task, err := x.client.Attach(ctx, x.meta.Container.ID)
+	if err != nil {
+		return 0, err
+	}
+	if task != nil && len(x.meta.Execs) > 0 {
+		return x.attach(ctx, task)
+	}
+	x.lost()
+	if err := x.holdCaches(ctx); err != nil {
+		return 0, err
+	}
+	if task, err = x.start(ctx); err != nil {
+		return x.failed(err)
+	}
+	return x.finish(ctx, task)
+}
+
+// attach takes up a task whose exec died. All it wrote is told from its
+// beginning: whoever was told before is gone.
+func (x *execution) attach(ctx context.Context, task *container.Task) (int, error) {
+	if len(x.Cmd) > 0 {
+		return 0, fmt.Errorf("run %q is executing a command whose pipex-exec died: pipex-exec %s attaches to it first", x.RunID, x.RunID)
+	}
+	x.warn(fmt.Errorf("attaching to run %q, whose pipex-exec died", x.RunID))
+	if err := x.holdCaches(ctx); err != nil {
+		return 0, err
+	}
+	if err := x.follow(); err != nil {
+		return 0, err
+	}
+	return x.finish(ctx, task)
+}
+
+// lost closes the record of an exec that died together with its task.
+func (x *execution) lost() {
+	if len(x.meta.Execs) == 0 || x.record().FinishedAt != nil {
+		return
+	}
+	now := workspace.Now()
+	x.record().FinishedAt = &now
+	x.record().Error = "lost: pipex-exec and the container ended without a status"
+}
+
+// holdCaches takes the locks of the exclusive caches, in order of their names.
+func (x *execution) holdCaches(ctx context.Context) error {
+	var names []string
+	for _, c := range x.meta.CacheMounts {
+		if c.Exclusive {
+			names = append(names, c.Name)
+		}
+	}
+	sort.Strings(names)
+	for _, name := range names {
+		lock, err := x.ws.HoldCache(ctx, name, "exec", x.warn)
+		if err != nil {
+			return err
+		}
+		x.caches = append(x.caches, lock)
+	}
+	return nil
+}
+
+// start records a new exec and brings its command to run.
+func (x *execution) start(ctx context.Context) (*container.Task, error) {
+	cfg, err := x.config()
+	if err != nil {
+		return nil, err
+	}
+	if err := x.begin(cfg.Args); err != nil {
+		return nil, err
+	}
+	stdin, err := x.openStdin()
+	if err != nil {
+		return nil, err
+	}
+	defer stdin.unlink()
+	cfg.Stdin = stdin.path()
+	task, err := x.client.Create(ctx, *cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := x.follow(); err == nil {
+		err = task.Start(ctx, cfg.Args)
+	}
+	if err != nil {
+		return nil, err
+	}
+	stdin.copy(ctx, task)
+	return task, nil
+}
+
+// begin writes down that an exec is about to start.
+func (x *execution) begin(args []string) error {
+	stdout, err := os.Stat(x.run.Stdout())
+	if err != nil {
+		return err
+	}
+	stderr, err := os.Stat(x.run.Stderr())
+	if err != nil {
+		return err
+	}
+	entry := workspace.Exec{
+		Cmd: args, Override: len(x.Cmd) > 0, Network: string(x.network()), StartedAt: workspace.Now(),
+		StdoutOffset: stdout.Size(), StderrOffset: stderr.Size(),
+	}
+	x.meta.Execs = append(x.meta.Execs, entry)
+	x.meta.Status = workspace.Running
+	return x.ws.WriteMeta(x.run, x.meta)
+}
+
+func (x *execution) network() step.Network {
+	if x.Network != "" {
+		return x.Network
+	}
+	return step.Network(x.meta.Network)
+}
+
+// config is what containerd is to run.
+func (x *execution) config() (*container.Config, error) {
+	m := x.meta
+	cfg := &container.Config{
+		Object:  container.Object{ID: m.Container.ID, Owner: owner(x.ws, x.run.ID, m.StepID)},
+		ChainID: m.Container.ChainID, Image: m.Image,
+		Args: append(append([]string{}, m.Container.Entrypoint...), m.Cmd...),
+		Cwd:  m.Cwd, User: m.User, Hostname: m.Hostname, ReadOnly: m.ReadOnly,
+		HostNetwork: x.network() == step.NetworkHost,
+		Stdout:      x.run.Stdout(), Stderr: x.run.Stderr(),
+		Env:      append([]string{}, m.Container.Env...),
+		Writable: []string{x.run.Artifacts()},
+	}
+	if len(x.Cmd) > 0 {
+		cfg.Args = x.Cmd
+	}
+	for key, value := range m.Env {
+		cfg.Env = append(cfg.Env, key+"="+value)
+	}
+	err := x.mounts(cfg)
+	return cfg, err
+}
+
+// mounts lists what the container sees of the host. What was there when the run
+// was prepared may be gone by now.
+func (x *execution) mounts(cfg *container.Config) error {
+	add := func(what, source, destination string, readOnly, trusted bool) error {
+		if _, err := os.Stat(source); err != nil {
+			return fmt.Errorf("%s is gone since run %q was prepared: %w", what, x.run.ID, reason(err))
+		}
+		cfg.Mounts = append(cfg.Mounts, container.Mount{Source: source, Destination: destination, ReadOnly: readOnly, Trusted: trusted})
+		return nil
+	}
+	errs := []error{add("the output", x.run.Artifacts(), x.meta.Output, false, false)}
+	for _, in := range x.meta.Inputs {
+		if in.MountedAs == "" {
+			continue
+		}
+		from, err := x.ws.Run(in.RunID)
+		if err != nil {
+			return fmt.Errorf("input %q is gone since run %q was prepared: %w", in.Step, x.run.ID, err)
+		}
+		errs = append(errs, add("input "+in.Step, from.Artifacts(), in.MountedAs, true, false))
+	}
+	for _, m := range x.meta.Mounts {
+		errs = append(errs, add(fmt.Sprintf("mount %q", m.HostPath), m.HostPath, m.ContainerPath, true, true))
+	}
+	for _, c := range x.meta.CacheMounts {
+		source, err := x.ws.PrepareCache(c.Name)
+		if err != nil {
+			return err
+		}
+		if !c.ReadOnly {
+			cfg.Writable = append(cfg.Writable, source)
+		}
+		errs = append(errs, add("cache "+c.Name, source, c.Path, c.ReadOnly, false))
+	}
+	network, err := x.ws.NetworkFiles(x.run, cfg.Hostname, cfg.HostNetwork)
+	for name, source := range network {
+		errs = append(errs, add(name, source, path.Join("/etc", name), true, true))
+	}
+	return errors.Join(append(errs, err)...)
+}
+
+// follow begins to pass on what the last exec writes to its logs.
+func (x *execution) follow() error {
+	for _, log := range []struct {
+		path   string
+		offset int64
+		out    io.Writer
+	}{
+		{x.run.Stdout(), x.record().StdoutOffset, x.Stdout},
+		{x.run.Stderr(), x.record().StderrOffset, x.Stderr},
+	} {
+		f, err := container.Follow(log.path, log.offset, log.out)
+		if err != nil {
+			return fmt.Errorf("cannot follow %q: %w", filepath.Base(log.path), err)
+		}
+		x.logs = append(x.logs, f)
+	}
+	return nil
+}
+
+// finish waits for the command, records how it ended, and removes the task. The
+// record comes first: a task that is still there is one whose end nobody was
+// told.
+func (x *execution) finish(ctx context.Context, task *container.Task) (int, error) {
+	// From here on signals are the command's, and ours is to wait.
+	ctx = context.WithoutCancel(ctx)
+	exit, timedOut, err := x.wait(ctx, task)
+	if err != nil {
+		return x.failed(err)
+	}
+	code := exit.Code
+	if timedOut {
+		code = TimedOutCode
+	}
+	x.record().TimedOut = timedOut
+	if err := x.end(exit.At, &exit.Code, code); err != nil {
+		return 0, err
+	}
+	if err := task.Delete(ctx); err != nil {
+		return 0, err
+	}
+	for _, log := range x.logs {
+		x.warn(log.Stop())
+	}
+	return code, nil
+}
+
+// wait waits for the task, forwards signals to it, and ends it when its time is
+// up.
+func (x *execution) wait(ctx context.Context, task *container.Task) (exit container.Exit, timedOut bool, err error) {
+	type result struct {
+		exit container.Exit
+		err  error
+	}
+	ended := make(chan result, 1)
+	go func() {
+		exit, err := task.Wait(ctx)
+		ended <- result{exit, err}
+	}()
+	timeout := x.timeout()
+	var kill <-chan time.Time
+	urgent := 0
+	for {
+		select {
+		case r := <-ended:
+			return r.exit, timedOut, r.err
+		case <-timeout:
+			timedOut, timeout = true, nil
+			kill = time.After(x.Grace)
+			x.warn(task.Signal(ctx, syscall.SIGTERM))
+		case <-kill:
+			x.warn(task.Kill(ctx))
+		case sig := <-x.Signals:
+			if sig == syscall.SIGINT || sig == syscall.SIGTERM {
+				urgent++
+			}
+			if urgent > 1 {
+				x.warn(task.Kill(ctx))
+			} else if s, ok := sig.(syscall.Signal); ok {
+				x.warn(task.Signal(ctx, s))
+			}
+		}
+	}
+}
+
+// timeout fires when the command's time is up, counted from when it started,
+// also for an exec that attached later.
+func (x *execution) timeout() <-chan time.Time {
+	limit := x.Timeout
+	if limit == 0 {
+		limit = time.Duration(x.meta.TimeoutMs) * time.Millisecond
+	}
+	if limit == 0 {
+		return nil
+	}
+	return time.After(time.Until(x.record().StartedAt.Add(limit)))
+}
+
+// end writes down how the exec ended: actual is the command's own status, if it
+// had one, and code what the caller is told.
+func (x *execution) end(at time.Time, actual *int, code int) error {
+	finished := workspace.Time{Time: at.UTC().Truncate(time.Millisecond)}
+	r := x.record()
+	r.FinishedAt, r.ExitCode = &finished, actual
+	r.DurationMs = finished.Sub(r.StartedAt.Time).Milliseconds()
+	x.conclude(code)
+	return x.ws.WriteMeta(x.run, x.meta)
+}
+
+// conclude derives the run's result from its last exec without a command of its
+// own; one with a command of its own leaves the result as it was.
+func (x *execution) conclude(code int) {
+	m, r := x.meta, x.record()
+	if !r.Override {
+		m.StartedAt, m.FinishedAt, m.DurationMs = &r.StartedAt, r.FinishedAt, r.DurationMs
+		m.ExitCode, m.Reason = &code, r.Error
+		if r.TimedOut {
+			m.Reason = "timed out"
+		}
+	}
+	switch {
+	case m.ExitCode == nil:
+		m.Status = workspace.Prepared
+	case *m.ExitCode == 0:
+		m.Status = workspace.Success
+	default:
+		m.Status = workspace.Failure
+	}
+}
+
+// failed records an exec whose command did not come to run, or was lost. Where
+// that is the command's own fault there is a status for it.
+func (x *execution) failed(err error) (int, error) {
+	for _, log := range x.logs {
+		x.warn(log.Stop())
+	}
+	if len(x.meta.Execs) == 0 || x.record().FinishedAt != nil {
+		return 0, err // it had not begun
+	}
+	x.record().Error = err.Error()
+	var command *container.CommandError
+	if errors.As(err, &command) {
+		x.warn(err)
+		return command.Code, x.end(time.Now(), &command.Code, command.Code)
+	}
+	return 0, errors.Join(err, x.end(time.Now(), nil, FailedCode))
+}
+
+// FailedCode is the status of an exec that failed itself, as docker run's.
+const FailedCode = 125

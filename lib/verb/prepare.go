@@ -1,0 +1,326 @@
+package verb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"pipex/lib/container"
+	"pipex/lib/step"
+	"pipex/lib/trace"
+	"pipex/lib/tree"
+	"pipex/lib/workspace"
+)
+
+// Prepare tells what to prepare.
+type Prepare struct {
+	Place
+	Spec step.Spec
+	// RunID is the id to use; a new one if it is empty.
+	RunID string
+	// Cached asks for a committed, successful run with the same fingerprint
+	// before a new one is made.
+	Cached bool
+	// Resolve finds the image; it is lib/image's, handed in so that the verbs
+	// that need no images do not carry what fetches them.
+	Resolve func(ctx context.Context, c *container.Client, ref string, pull step.Pull) (*container.Image, error)
+}
+
+// Prepared is a run that is ready to be executed, or was committed before.
+type Prepared struct {
+	RunID       string `json:"run"`
+	Fingerprint string `json:"fingerprint"`
+	// UpToDate says that the run is a committed one and nothing was created.
+	UpToDate bool `json:"upToDate"`
+}
+
+// Do turns everything that could change into something that cannot: the image
+// into a digest that is leased, inputs into runs, host paths into the digest
+// of their content. Then it makes the open run, complete or not at all.
+//
+// It takes the workspace lock, shared, and the run's lock.
+func (p Prepare) Do(ctx context.Context) (*Prepared, error) {
+	if err := p.Spec.Check(); err != nil {
+		return nil, err
+	}
+	if p.RunID == "" {
+		p.RunID = workspace.NewID()
+	}
+	if err := workspace.CheckName("run", p.RunID); err != nil {
+		return nil, err
+	}
+	// What can fail without the lock fails first, before anything is created.
+	ws, err := p.open()
+	if errors.Is(err, workspace.ErrNoWorkspace) && !p.needsWorkspace() {
+		err = nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if ws != nil {
+		if _, err := ws.Run(p.RunID); err == nil {
+			return nil, fmt.Errorf("run %q %w", p.RunID, workspace.ErrExists)
+		}
+		if _, err := p.inputs(ws); err != nil {
+			return nil, err
+		}
+	}
+	mounts, err := p.mounts(ctx, ws)
+	if err != nil {
+		return nil, err
+	}
+	client, image, err := p.image(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if client != nil {
+		defer client.Close()
+	}
+	if ws == nil {
+		if ws, err = workspace.Create(p.Workdir, p.Workspace); err != nil {
+			return nil, err
+		}
+	}
+	return p.stage(ctx, ws, mounts, client, image)
+}
+
+// needsWorkspace says that nothing can be prepared in a workspace that does not
+// exist yet: it has no run to read from.
+func (p Prepare) needsWorkspace() bool {
+	for _, in := range p.Spec.Inputs {
+		if !in.Optional {
+			return true
+		}
+	}
+	return false
+}
+
+func (p Prepare) stage(ctx context.Context, ws *workspace.Workspace, mounts []workspace.Mount, client *container.Client, image *container.Image) (*Prepared, error) {
+	if client != nil {
+		if err := container.CheckLog(ws.Root); err != nil {
+			return nil, err
+		}
+	}
+	shared, err := ws.Shared(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer shared.Release()
+	inputs, err := p.inputs(ws)
+	if err != nil {
+		return nil, err
+	}
+	for i := range inputs {
+		if err := digestInput(ctx, ws, &inputs[i]); err != nil {
+			return nil, err
+		}
+	}
+	m := p.meta(ws, inputs, mounts, image)
+	if p.Cached {
+		if id, err := committed(ws, m.Fingerprint); err != nil || id != "" {
+			return &Prepared{RunID: id, Fingerprint: m.Fingerprint, UpToDate: true}, err
+		}
+	}
+	held, err := ws.HoldRun(p.RunID, "prepare")
+	if err != nil {
+		return nil, err
+	}
+	defer held.Release()
+	for _, c := range p.Spec.Caches {
+		if _, err := ws.PrepareCache(c.Name); err != nil {
+			return nil, err
+		}
+	}
+	if client != nil {
+		id := owner(ws, p.RunID, p.Spec.Step).NewID()
+		m.Container = &workspace.Container{
+			ID: id, Namespace: client.Namespace, Snapshotter: client.Snapshotter,
+			ChainID: image.ChainID, Entrypoint: image.Entrypoint, Env: image.Env,
+		}
+		if err := client.Lease(ctx, container.Object{ID: id, Owner: owner(ws, p.RunID, p.Spec.Step)}, image.Digest); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := ws.Stage(m, shared, func(r workspace.Run) error { return copyInputs(ws, r, inputs) }); err != nil {
+		if m.Container != nil {
+			p.warn(client.Forget(context.WithoutCancel(ctx), m.Container.ID))
+		}
+		return nil, err
+	}
+	return &Prepared{RunID: p.RunID, Fingerprint: m.Fingerprint}, nil
+}
+
+// inputs resolves each input to a committed run, without its digest.
+func (p Prepare) inputs(ws *workspace.Workspace) ([]workspace.Input, error) {
+	var inputs []workspace.Input
+	for _, in := range p.Spec.Inputs {
+		id := in.Run
+		if id == "" {
+			linked, err := ws.Linked(in.Step)
+			if errors.Is(err, workspace.ErrNoStep) && in.Optional {
+				continue
+			}
+			if err != nil {
+				return nil, fmt.Errorf("cannot use input %q: %w; pipex-link names a run", in.Step, err)
+			}
+			id = linked
+		}
+		run, err := ws.Run(id)
+		if errors.Is(err, workspace.ErrNoRun) && in.Optional {
+			continue
+		}
+		if err == nil && !run.Committed {
+			err = fmt.Errorf("run %q is %w", id, workspace.ErrNotCommitted)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("cannot use input %q: %w", in.Step, err)
+		}
+		inputs = append(inputs, workspace.Input{Step: in.Step, RunID: id, MountedAs: in.Path, Copied: in.Copy})
+	}
+	return inputs, nil
+}
+
+// digestInput fills in what an input's artifacts are: commit wrote it down, but
+// for a run of another tool.
+func digestInput(ctx context.Context, ws *workspace.Workspace, in *workspace.Input) error {
+	run, err := ws.Run(in.RunID)
+	if err != nil {
+		return err
+	}
+	if m, err := run.Meta(); err == nil && m.Artifacts != nil {
+		in.Digest = m.Artifacts.Digest
+		return nil
+	}
+	content, err := tree.Scan(ctx, run.Artifacts())
+	if err != nil {
+		return fmt.Errorf("cannot read input %q: %w", in.Step, err)
+	}
+	in.Digest = content.Digest()
+	return nil
+}
+
+// mounts pins each host path to what it really is and to its content.
+func (p Prepare) mounts(ctx context.Context, ws *workspace.Workspace) ([]workspace.Mount, error) {
+	var mounts []workspace.Mount
+	for _, m := range p.Spec.Mounts {
+		end := trace.Region("hash %s", m.Host)
+		real, err := filepath.EvalSymlinks(m.Host)
+		if err != nil {
+			return nil, fmt.Errorf("cannot mount %q: %w", m.Host, reason(err))
+		}
+		content, err := hash(ctx, ws, real)
+		if err != nil {
+			return nil, fmt.Errorf("cannot mount %q: %w", m.Host, err)
+		}
+		end()
+		mounts = append(mounts, workspace.Mount{HostPath: real, ContainerPath: m.Path, Digest: content.Digest()})
+	}
+	return mounts, nil
+}
+
+// hash reads the content of a host path, through the workspace's memory of it
+// if there is a workspace yet.
+func hash(ctx context.Context, ws *workspace.Workspace, path string) (*tree.Tree, error) {
+	if ws == nil {
+		return tree.Scan(ctx, path, tree.RecordSpecial())
+	}
+	return ws.Hash(ctx, path)
+}
+
+// image resolves the image, if there is one to be resolved.
+func (p Prepare) image(ctx context.Context) (*container.Client, *container.Image, error) {
+	if p.Spec.Image == "" {
+		return nil, nil, nil
+	}
+	client, err := p.connect(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	image, err := p.Resolve(ctx, client, p.Spec.Image, p.Spec.Pull)
+	if err == nil && len(p.Spec.Cmd) == 0 && len(image.Cmd) == 0 && len(image.Entrypoint) == 0 {
+		err = step.Usage("no command: the image %q has none either; give one after --", p.Spec.Image)
+	}
+	if err != nil {
+		client.Close()
+		return nil, nil, err
+	}
+	return client, image, nil
+}
+
+// meta is the record of the run that is about to be made.
+func (p Prepare) meta(ws *workspace.Workspace, inputs []workspace.Input, mounts []workspace.Mount, image *container.Image) *workspace.Meta {
+	s := p.Spec
+	if image != nil {
+		if len(s.Cmd) == 0 {
+			s.Cmd = image.Cmd
+		}
+		if s.Cwd == "" {
+			s.Cwd = image.Cwd
+		}
+		if s.User == "" {
+			s.User = image.User
+		}
+	}
+	if s.Cwd == "" {
+		s.Cwd = "/"
+	}
+	what := s.Ingredients()
+	m := &workspace.Meta{
+		RunID: p.RunID, StepID: s.Step, StepName: s.Name, Image: s.Image, Cmd: append([]string{}, s.Cmd...), Env: s.Env,
+		Inputs: inputs, Mounts: mounts, AllowNetwork: s.Network != step.NetworkNone, Status: workspace.Prepared,
+		PreparedAt: workspace.Now(), Cwd: s.Cwd, User: s.User, Network: string(s.Network), Output: s.Output,
+		TimeoutMs: time.Duration(s.Timeout).Milliseconds(), ReadOnly: s.ReadOnly, Hostname: s.Hostname, Version: workspace.Version, Host: hostName(),
+	}
+	if image != nil {
+		m.ImageDigest, m.ImageID = image.Digest, image.ID
+		what.Image = image.ID
+	}
+	for _, in := range inputs {
+		what.Inputs = append(what.Inputs, step.Content{Path: in.MountedAs, Digest: in.Digest, Copied: in.Copied})
+	}
+	for _, mount := range mounts {
+		what.Mounts = append(what.Mounts, step.Content{Path: mount.ContainerPath, Digest: mount.Digest})
+	}
+	for _, c := range s.Caches {
+		m.Caches = append(m.Caches, c.Name)
+		m.CacheMounts = append(m.CacheMounts, workspace.CacheMount(c))
+	}
+	m.Fingerprint = what.Fingerprint()
+	return m
+}
+
+// committed finds the latest committed, successful run with the fingerprint.
+func committed(ws *workspace.Workspace, fingerprint string) (string, error) {
+	defer trace.Region("look for fingerprint %s", fingerprint)()
+	runs, err := ws.Runs()
+	if err != nil {
+		return "", err
+	}
+	for i := len(runs) - 1; i >= 0; i-- {
+		m, err := runs[i].Meta()
+		if err == nil && m.Fingerprint == fingerprint && m.Status == workspace.Success {
+			return runs[i].ID, nil
+		}
+	}
+	return "", nil
+}
+
+// copyInputs fills a run's artifacts with those of the inputs to be copied.
+func copyInputs(ws *workspace.Workspace, r workspace.Run, inputs []workspace.Input) error {
+	for _, in := range inputs {
+		if !in.Copied {
+			continue
+		}
+		defer trace.Region("copy input %s", in.Step)()
+		from, err := ws.Run(in.RunID)
+		if err == nil {
+			err = tree.Copy(r.Artifacts(), from.Artifacts())
+		}
+		if err != nil {
+			return fmt.Errorf("cannot copy input %q: %w", in.Step, err)
+		}
+	}
+	return nil
+}
