@@ -23,6 +23,7 @@ import (
 	"github.com/containerd/containerd/mount"
 	"github.com/containerd/containerd/snapshots"
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"pipex/lib/trace"
@@ -56,15 +57,9 @@ func CheckLog(path string) error {
 func (c *Client) Create(ctx context.Context, cfg Config) (*Task, error) {
 	ctx = c.context(ctx)
 	id := cfg.ID
-	rootfs, err := c.snapshot(ctx, cfg)
+	rootfs, err := c.make(ctx, cfg)
 	if err != nil {
-		return nil, fmt.Errorf("cannot make the snapshot of run %q: %w", cfg.Run, err)
-	}
-	var user *UserError
-	if err := c.createContainer(ctx, cfg); errors.As(err, &user) {
-		return nil, user
-	} else if err != nil {
-		return nil, fmt.Errorf("cannot create the container of run %q: %w", cfg.Run, err)
+		return nil, c.undo(ctx, id, err)
 	}
 	defer trace.Region("containerd create task")()
 	_, err = c.tasks().Create(ctx, &tasksapi.CreateTaskRequest{
@@ -74,6 +69,36 @@ func (c *Client) Create(ctx context.Context, cfg Config) (*Task, error) {
 		return nil, c.undo(ctx, id, commandError(cfg.Args, errdefs.FromGRPC(err)))
 	}
 	return &Task{c, id}, nil
+}
+
+// make makes the snapshot and the container, at once where it can: neither is
+// looked into before there is a task, but for the name of a user.
+func (c *Client) make(ctx context.Context, cfg Config) ([]*types.Mount, error) {
+	var rootfs []*types.Mount
+	snapshot := func() (err error) {
+		if rootfs, err = c.snapshot(ctx, cfg); err != nil {
+			err = fmt.Errorf("cannot make the snapshot of run %q: %w", cfg.Run, err)
+		}
+		return err
+	}
+	var g errgroup.Group
+	if cfg.User == "" {
+		g.Go(snapshot)
+	} else if err := snapshot(); err != nil {
+		return nil, err
+	}
+	g.Go(func() error {
+		err := c.createContainer(ctx, cfg)
+		var user *UserError
+		if errors.As(err, &user) {
+			return user
+		}
+		if err != nil {
+			err = fmt.Errorf("cannot create the container of run %q: %w", cfg.Run, err)
+		}
+		return err
+	})
+	return rootfs, g.Wait()
 }
 
 // undo removes a container whose task could not be brought to run.

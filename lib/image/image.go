@@ -11,9 +11,11 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/containerd/containerd"
+	contentapi "github.com/containerd/containerd/api/services/content/v1"
 	"github.com/containerd/containerd/content"
 	"github.com/containerd/containerd/errdefs"
 	"github.com/containerd/containerd/images"
@@ -22,6 +24,7 @@ import (
 	"github.com/containerd/containerd/remotes/docker"
 	"github.com/containerd/log"
 	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/identity"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -118,15 +121,21 @@ func (r *resolver) find(ctx context.Context, ref string, pull step.Pull) (*image
 	return r.pull(ctx, ref, candidates[len(candidates)-1])
 }
 
-// get returns the first record under one of the names, or nil.
+// get returns the record under the first of the names that is taken, or nil.
 func (r *resolver) get(ctx context.Context, candidates []string) (*images.Image, error) {
+	var filters []string
 	for _, name := range candidates {
-		record, err := r.client.ImageService().Get(ctx, name)
-		if err == nil {
-			return &record, nil
-		}
-		if !errdefs.IsNotFound(err) {
-			return nil, fmt.Errorf("cannot look up image %q: %w", name, err)
+		filters = append(filters, "name=="+strconv.Quote(name))
+	}
+	records, err := r.client.ImageService().List(ctx, filters...)
+	if err != nil {
+		return nil, fmt.Errorf("cannot look up image %q: %w", candidates[0], err)
+	}
+	for _, name := range candidates {
+		for i := range records {
+			if records[i].Name == name {
+				return &records[i], nil
+			}
 		}
 	}
 	return nil, nil
@@ -151,9 +160,8 @@ func (r *resolver) pull(ctx context.Context, ref, full string) (*images.Image, e
 
 // open makes sure that an image is unpacked and reads its configuration.
 func (r *resolver) open(ctx context.Context, record images.Image) (*container.Image, error) {
-	img := containerd.NewImageWithPlatform(r.client, record, platforms.Default())
-	store := img.ContentStore()
-	config, err := img.Config(ctx)
+	store := &blobs{contentapi.NewContentClient(r.client.Conn()), map[digest.Digest][]byte{}}
+	config, err := record.Config(ctx, store, platforms.Default())
 	if err != nil {
 		return nil, err
 	}
@@ -168,7 +176,7 @@ func (r *resolver) open(ctx context.Context, record images.Image) (*container.Im
 	chain := identity.ChainID(spec.RootFS.DiffIDs).String()
 	_, err = r.client.SnapshotService(r.snapshotter).Stat(ctx, chain)
 	if errdefs.IsNotFound(err) {
-		err = r.unpack(ctx, img)
+		err = r.unpack(ctx, containerd.NewImageWithPlatform(r.client, record, platforms.Default()))
 	}
 	if err != nil {
 		return nil, err

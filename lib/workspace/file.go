@@ -23,8 +23,9 @@ func (ws *Workspace) Scratch(owner string) (string, error) {
 // linking owns what link and state.json are written with; no run is called so.
 const linking = ".state"
 
-// replaceFile puts data at path, whole or not at all, and durably: temporary
-// file, fsync, rename, fsync of the directory (rename(2), fsync(2)).
+// replaceFile puts data at path, whole or not at all: temporary file, fsync,
+// rename (rename(2), fsync(2)). Power loss may bring back what was there before
+// until the directory is synced, which is left to the caller.
 func (ws *Workspace) replaceFile(owner, path string, data []byte) error {
 	tmp, err := ws.Scratch(owner)
 	if err != nil {
@@ -34,10 +35,7 @@ func (ws *Workspace) replaceFile(owner, path string, data []byte) error {
 	if err := writeSynced(tmp, data); err != nil {
 		return err
 	}
-	if err := os.Rename(tmp, path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
+	return os.Rename(tmp, path)
 }
 
 // replaceLink puts a symbolic link to target at path. There is no moment at
@@ -54,7 +52,7 @@ func (ws *Workspace) replaceLink(path, target string) error {
 	if err := os.Rename(tmp, path); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(path))
+	return syncPath(filepath.Dir(path))
 }
 
 func writeSynced(path string, data []byte) (err error) {
@@ -82,8 +80,6 @@ func syncPath(path string) error {
 	defer f.Close()
 	return f.Sync()
 }
-
-func syncDir(path string) error { return syncPath(path) }
 
 // encode is the one JSON form of our files: two blanks of indentation, as
 // @livingdata/pipex writes it, a final newline, and <, > and & as themselves.

@@ -162,7 +162,8 @@ func (r Run) Meta() (*Meta, error) {
 	return m, nil
 }
 
-// WriteMeta replaces the record of an open run, atomically and durably.
+// WriteMeta replaces the record of an open run, atomically. Commit makes it
+// durable.
 func (ws *Workspace) WriteMeta(r Run, m *Meta) error {
 	data, err := encode(m)
 	if err == nil {

@@ -2,16 +2,14 @@ package workspace
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 	"time"
 
 	"github.com/google/uuid"
 )
 
-// name is the form of run, step, workspace and cache names: nothing that a
-// path, a flag or a shell could read as something else.
-var name = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_-]{0,127}$`)
+// maxName bounds a name, in bytes: well below what file systems take.
+const maxName = 128
 
 // NameError says that a name does not have the form of a name.
 type NameError struct{ Kind, Name string }
@@ -21,9 +19,14 @@ func (e *NameError) Error() string {
 }
 
 // CheckName returns a [*NameError] unless s can name a run, step, workspace or
-// cache. kind is the word for it in the message. Nothing on disk is looked at.
+// cache: nothing that a path, an option or a shell could read as something else. kind is the word for it in the message. Nothing on disk is looked at.
 func CheckName(kind, s string) error {
-	if !name.MatchString(s) {
+	ok := len(s) > 0 && len(s) <= maxName && s[0] != '-'
+	for i := 0; ok && i < len(s); i++ {
+		c := s[i]
+		ok = c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-'
+	}
+	if !ok {
 		return &NameError{Kind: kind, Name: s}
 	}
 	return nil

@@ -210,7 +210,7 @@ func (ws *Workspace) commit(ctx context.Context, r Run, m *Meta) (Run, error) {
 		return r, err
 	}
 	for _, dir := range []string{runsDir, stagingDir} {
-		if err := syncDir(ws.path(dir)); err != nil {
+		if err := syncPath(ws.path(dir)); err != nil {
 			return r, err
 		}
 	}

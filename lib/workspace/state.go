@@ -71,5 +71,8 @@ func (ws *Workspace) writeState(s *state) error {
 	if err != nil {
 		return err
 	}
-	return ws.replaceFile(linking, ws.path("state.json"), data)
+	if err := ws.replaceFile(linking, ws.path("state.json"), data); err != nil {
+		return err
+	}
+	return syncPath(ws.Root)
 }

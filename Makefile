@@ -1,0 +1,45 @@
+# The two commands of the README are `make demo` and `make test`; each installs
+# what it needs first. The others are for those who work on pipex itself.
+
+VERBS := prepare exec commit discard link prune
+BIN   := $(CURDIR)/bin
+PREFIX ?= /usr/local
+
+# urfave_cli_no_docs leaves out a Markdown renderer that no verb uses and that
+# would cost each of them time at its start.
+BUILDFLAGS := -tags=urfave_cli_no_docs -trimpath
+
+export PATH := $(BIN):$(CURDIR)/scripts:$(PATH)
+
+.PHONY: build demo test test-race bench check install deps clean
+
+build:
+	go build $(BUILDFLAGS) -ldflags='-s -w' -o $(BIN)/ ./cmd/...
+
+demo: deps build
+	$(MAKE) -C scripts/examples/gosource demo
+
+test: deps
+	go test ./...
+
+test-race: deps
+	go test -race ./...
+
+# Times, for people to look at; no test depends on them.
+bench: deps build
+	sh bench/run
+
+check:
+	sh .ci/check
+
+install: build
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/pipex
+	install $(VERBS:%=$(BIN)/pipex-%) $(DESTDIR)$(PREFIX)/bin
+	find scripts -maxdepth 1 -type f -perm /111 -exec install {} $(DESTDIR)$(PREFIX)/bin \;
+	install -m 644 scripts/pipex.mk $(DESTDIR)$(PREFIX)/share/pipex
+
+deps:
+	@sh .ci/deps
+
+clean:
+	rm -rf $(BIN)

@@ -1,0 +1,152 @@
+package pipex_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"pipex/lib/container"
+)
+
+// exits N COMMAND...: the command must end with status N.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits N command...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		ts.Fatalf("%s: %v", args[1], err)
+	}
+	got := 0
+	if exit != nil {
+		got = exit.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("%s exited with %d, want %d", args[1], got, want)
+	}
+}
+
+// run NAME COMMAND...: what the command prints, less its line end, becomes $NAME.
+func capture(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: run NAME command...")
+	}
+	ts.Check(ts.Exec(args[1], args[2:]...))
+	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile("stdout")))
+}
+
+// owned N: so many ids own something in containerd on behalf of the script's
+// workspaces.
+func owned(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: owned N")
+	}
+	objects, err := objectsBelow(ts.MkAbs("."))
+	ts.Check(err)
+	if got := strconv.Itoa(len(objects)); got != args[0] {
+		ts.Fatalf("containerd holds something for %s runs, want %s: %v", got, args[0], objects)
+	}
+}
+
+// objectsBelow lists what containerd holds for workspaces in workdir.
+func objectsBelow(dir string) ([]container.Object, error) {
+	client, err := container.Connect(context.Background(), site.address, "pipex")
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	dir, err = filepath.EvalSymlinks(dir)
+	if err != nil {
+		return nil, err
+	}
+	roots, err := filepath.Glob(filepath.Join(dir, "*", "*", ".pipex"))
+	if err != nil {
+		return nil, err
+	}
+	var all []container.Object
+	for _, private := range roots {
+		objects, err := client.Owned(context.Background(), filepath.Dir(private))
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, objects...)
+	}
+	return all, nil
+}
+
+// release drops whatever a script has left in containerd.
+func release(env *testscript.Env) {
+	objects, err := objectsBelow(env.WorkDir)
+	if err != nil || len(objects) == 0 {
+		return
+	}
+	client, err := container.Connect(context.Background(), site.address, "pipex")
+	if err != nil {
+		return
+	}
+	defer client.Close()
+	for _, o := range objects {
+		client.Release(context.Background(), o.ID)
+	}
+}
+
+// remember DIR: keeps what the directory holds, for same.
+func remember(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: remember DIR")
+	}
+	ts.Setenv("REMEMBERED", contents(ts, args[0]))
+}
+
+// same DIR: the directory holds, byte for byte, what it did when remembered.
+func same(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: same DIR")
+	}
+	if now := contents(ts, args[0]); now != ts.Getenv("REMEMBERED") {
+		ts.Fatalf("%s has changed:\nbefore\n%s\nafter\n%s", args[0], ts.Getenv("REMEMBERED"), now)
+	}
+}
+
+// contents lists a directory: names, modes, and the digests of files.
+func contents(ts *testscript.TestScript, dir string) string {
+	var b strings.Builder
+	root := ts.MkAbs(dir)
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		what := ""
+		switch {
+		case d.Type()&fs.ModeSymlink != 0:
+			what, err = os.Readlink(path)
+		case d.Type().IsRegular():
+			var data []byte
+			data, err = os.ReadFile(path)
+			what = fmt.Sprintf("%x", sha256.Sum256(data))
+		}
+		fmt.Fprintln(&b, info.Mode(), strings.TrimPrefix(path, root), what)
+		return err
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return "absent"
+	}
+	ts.Check(err)
+	return b.String()
+}
