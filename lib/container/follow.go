@@ -11,12 +11,15 @@ import (
 
 // Follower copies what a task appends to a log file to a writer while it grows.
 type Follower struct {
-	log     *os.File
-	watch   *os.File
-	out     io.Writer
-	done    chan struct{}
-	stopped sync.Once
-	err     error
+	log   *os.File
+	watch *os.File
+	out   io.Writer
+	buf   []byte
+	// ended tells that the task has, complete that its log is.
+	ended, complete sync.Once
+	copied          chan struct{} // closed when following ends
+	closed          chan struct{} // closed when watch is
+	err             error
 }
 
 // copySize is how much is copied at once, in bytes: as much as a pipe holds at
@@ -47,36 +50,53 @@ func Follow(path string, offset int64, out io.Writer) (*Follower, error) {
 		return nil, err
 	}
 	// Non-blocking, so that Close ends a Read.
-	f := &Follower{log: log, watch: os.NewFile(uintptr(fd), "inotify"), out: out, done: make(chan struct{})}
+	f := &Follower{
+		log: log, watch: os.NewFile(uintptr(fd), "inotify"), out: out, buf: make([]byte, copySize),
+		copied: make(chan struct{}), closed: make(chan struct{}),
+	}
 	go f.follow()
 	return f, nil
 }
 
 func (f *Follower) follow() {
-	defer close(f.done)
+	defer close(f.copied)
 	events := make([]byte, 4096)
-	buf := make([]byte, copySize)
-	for {
-		// The wrapper keeps io.Copy from handing out to the writer's own,
-		// smaller, buffer.
-		if _, f.err = io.CopyBuffer(struct{ io.Writer }{f.out}, struct{ io.Reader }{f.log}, buf); f.err != nil {
-			return
-		}
+	for f.err == nil {
+		f.copy()
 		if _, err := f.watch.Read(events); err != nil {
-			// Stopped: nothing is added any more.
-			_, f.err = io.CopyBuffer(struct{ io.Writer }{f.out}, struct{ io.Reader }{f.log}, buf)
-			return
+			return // the task has ended: Stop copies the rest
 		}
 	}
+}
+
+func (f *Follower) copy() {
+	// The wrappers keep io.CopyBuffer from using a smaller buffer of its own.
+	_, f.err = io.CopyBuffer(struct{ io.Writer }{f.out}, struct{ io.Reader }{f.log}, f.buf)
+}
+
+// Ended says that the task has ended, so that there is nothing to wait for but
+// what the shim has not written yet. It does not block: the kernel takes some 20
+// milliseconds to close an inotify instance, time in which the task is deleted.
+func (f *Follower) Ended() {
+	f.ended.Do(func() {
+		go func() {
+			defer close(f.closed)
+			f.watch.Close()
+		}()
+	})
 }
 
 // Stop copies the rest of a log that is complete and ends. A reader that went
 // away (EPIPE) is not an error.
 func (f *Follower) Stop() error {
-	f.stopped.Do(func() {
-		f.watch.Close()
-		<-f.done
+	f.complete.Do(func() {
+		f.Ended()
+		<-f.copied
+		if f.err == nil {
+			f.copy()
+		}
 		f.log.Close()
+		<-f.closed
 	})
 	if errors.Is(f.err, unix.EPIPE) {
 		return nil

@@ -314,6 +314,9 @@ func (x *execution) finish(ctx context.Context, task *container.Task) (int, erro
 	if err != nil {
 		return x.failed(err)
 	}
+	for _, log := range x.logs {
+		log.Ended()
+	}
 	code := exit.Code
 	if timedOut {
 		code = TimedOutCode
