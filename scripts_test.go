@@ -100,6 +100,7 @@ func TestScripts(t *testing.T) {
 			"owned":    owned,
 			"remember": remember,
 			"same":     same,
+			"registry": registry,
 		},
 	})
 }

@@ -2,6 +2,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 
 	ucli "github.com/urfave/cli/v2"
@@ -61,5 +62,11 @@ func exec(c *cli.Call) (int, error) {
 	if c.Bool("interactive") {
 		e.Stdin = os.Stdin
 	}
-	return e.Do(c.Context.Context)
+	status, err := e.Do(c.Context.Context)
+	var interrupted *verb.InterruptedError
+	if errors.As(err, &interrupted) {
+		c.Fail(err)
+		return 128 + int(interrupted.Signal), nil
+	}
+	return status, err
 }

@@ -10,7 +10,7 @@ import (
 
 var commonStatuses = []string{
 	"0    done",
-	"1    no: no such run or step, not successful, in use",
+	"1    no: no such workspace, run or step; not successful; in use",
 	"128  could not: the reason is on stderr and nothing is half done",
 	"129  wrong usage: nothing was touched",
 }

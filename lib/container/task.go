@@ -76,7 +76,11 @@ func (c *Client) Create(ctx context.Context, cfg Config) (*Task, error) {
 func (c *Client) make(ctx context.Context, cfg Config) ([]*types.Mount, error) {
 	var rootfs []*types.Mount
 	snapshot := func() (err error) {
-		if rootfs, err = c.snapshot(ctx, cfg); err != nil {
+		rootfs, err = c.snapshot(ctx, cfg)
+		if errdefs.IsNotFound(err) {
+			return fmt.Errorf("containerd has lost the lease or the image of run %q (%w); pipex-discard %s and prepare it anew", cfg.Run, err, cfg.Run)
+		}
+		if err != nil {
 			err = fmt.Errorf("cannot make the snapshot of run %q: %w", cfg.Run, err)
 		}
 		return err

@@ -156,14 +156,45 @@ func (x *execution) holdCaches(ctx context.Context) error {
 		}
 	}
 	sort.Strings(names)
+	ctx, done := x.interruptible(ctx)
+	defer done()
 	for _, name := range names {
 		lock, err := x.ws.HoldCache(ctx, name, "exec", x.warn)
-		if err != nil {
+		if cause := context.Cause(ctx); err != nil && cause != nil {
+			return cause
+		} else if err != nil {
 			return err
 		}
 		x.caches = append(x.caches, lock)
 	}
 	return nil
+}
+
+// interruptible is a context that a signal ends, for what comes before there is
+// a command to forward it to. done makes signals the command's again.
+func (x *execution) interruptible(ctx context.Context) (_ context.Context, done func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	finished, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		select {
+		case sig := <-x.Signals:
+			cancel(&InterruptedError{sig.(syscall.Signal)})
+		case <-finished:
+		}
+	}()
+	return ctx, func() {
+		close(finished)
+		<-stopped
+		cancel(nil)
+	}
+}
+
+// InterruptedError says that a signal ended an exec before its command began.
+type InterruptedError struct{ Signal syscall.Signal }
+
+func (e *InterruptedError) Error() string {
+	return fmt.Sprintf("interrupted by a signal (%v) before the command began", e.Signal)
 }
 
 // start records a new exec and brings its command to run.

@@ -53,8 +53,8 @@ func (p Prepare) Do(ctx context.Context) (*Prepared, error) {
 	}
 	// What can fail without the lock fails first, before anything is created.
 	ws, err := p.open()
-	if errors.Is(err, workspace.ErrNoWorkspace) && !p.needsWorkspace() {
-		err = nil
+	if errors.Is(err, workspace.ErrNoWorkspace) {
+		err = p.withoutWorkspace(err)
 	}
 	if err != nil {
 		return nil, err
@@ -86,15 +86,15 @@ func (p Prepare) Do(ctx context.Context) (*Prepared, error) {
 	return p.stage(ctx, ws, mounts, client, image)
 }
 
-// needsWorkspace says that nothing can be prepared in a workspace that does not
-// exist yet: it has no run to read from.
-func (p Prepare) needsWorkspace() bool {
+// withoutWorkspace says why nothing can be prepared in a workspace that does not
+// exist yet, if so: it has no run to read from.
+func (p Prepare) withoutWorkspace(why error) error {
 	for _, in := range p.Spec.Inputs {
 		if !in.Optional {
-			return true
+			return fmt.Errorf("cannot use input %q: %w", in.Step, why)
 		}
 	}
-	return false
+	return nil
 }
 
 func (p Prepare) stage(ctx context.Context, ws *workspace.Workspace, mounts []workspace.Mount, client *container.Client, image *container.Image) (*Prepared, error) {
@@ -139,12 +139,13 @@ func (p Prepare) stage(ctx context.Context, ws *workspace.Workspace, mounts []wo
 			ID: id, Namespace: client.Namespace, Snapshotter: client.Snapshotter,
 			ChainID: image.ChainID, Entrypoint: image.Entrypoint, Env: image.Env,
 		}
-		if err := client.Lease(ctx, container.Object{ID: id, Owner: owner(ws, p.RunID, p.Spec.Step)}, image.Digest); err != nil {
-			return nil, err
-		}
+		err = client.Lease(ctx, container.Object{ID: id, Owner: owner(ws, p.RunID, p.Spec.Step)}, image.Digest)
 	}
-	if _, err := ws.Stage(m, shared, func(r workspace.Run) error { return copyInputs(ws, r, inputs) }); err != nil {
-		if m.Container != nil {
+	if err == nil {
+		_, err = ws.Stage(m, shared, func(r workspace.Run) error { return copyInputs(ws, r, inputs) })
+	}
+	if err != nil {
+		if client != nil {
 			p.warn(client.Forget(context.WithoutCancel(ctx), m.Container.ID))
 		}
 		return nil, err

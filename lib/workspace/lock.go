@@ -19,15 +19,21 @@ import (
 // machines where the file system's locks do, and no lock is ever a file's mere
 // existence.
 //
-// Taken in this order, never backwards:
+// What they protect:
 //
+//	run        exclusive, by whatever changes an open run or removes one:
+//	           prepare, exec, commit, discard, prune. exec holds it while the
+//	           command runs. Nobody ever waits for it: who finds it taken says
+//	           who has it, or passes the run over.
+//	cache      exclusive, by exec for an exclusive cache while the command
+//	           runs. Several are taken in order of their names.
 //	workspace  shared by whatever adds a reference to a run (prepare, link,
 //	           commit's rename); exclusive for prune's mark. Milliseconds.
-//	run        exclusive, by prepare, exec, commit, discard, and prune before
-//	           it removes one. exec holds it while the command runs.
-//	cache      exclusive, by exec for an exclusive cache, in order of names,
-//	           while the command runs.
 //	state      exclusive, by link while it changes a link and state.json.
+//
+// Of those that are waited for, cache comes before workspace and workspace
+// before state, so nobody waits in a circle. Since a run's is never waited for,
+// it may be taken at any point.
 //
 // Who holds a run or a cache is written beside it, in .pipex/holders, for
 // people only: nothing decides by it.
@@ -218,11 +224,16 @@ func (ws *Workspace) tellHolder(l *Lock, kind, name, verb string) {
 	os.WriteFile(l.holder, append(data, '\n'), 0o666)
 }
 
+// holder reads who has a lock. Whoever has just taken it may not have written
+// that down yet, and is given a moment to.
 func (ws *Workspace) holder(kind, name string) *Holder {
-	data, err := os.ReadFile(ws.holderPath(kind, name))
-	h := new(Holder)
-	if err != nil || json.Unmarshal(data, h) != nil {
-		return nil
+	for range 5 {
+		data, err := os.ReadFile(ws.holderPath(kind, name))
+		h := new(Holder)
+		if err == nil && json.Unmarshal(data, h) == nil {
+			return h
+		}
+		time.Sleep(10 * time.Millisecond)
 	}
-	return h
+	return nil
 }
