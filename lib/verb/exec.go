@@ -216,10 +216,10 @@ func (x *execution) start(ctx context.Context) (*container.Task, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := x.follow(); err == nil {
-		err = task.Start(ctx, cfg.Args)
+	if err := x.follow(); err != nil {
+		return nil, errors.Join(err, task.Delete(ctx))
 	}
-	if err != nil {
+	if err := task.Start(ctx, cfg.Args); err != nil {
 		return nil, err
 	}
 	stdin.copy(ctx, task)
