@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path"
 	"path/filepath"
 	"sort"
 	"syscall"
@@ -100,9 +99,6 @@ func (x *execution) release() {
 	}
 }
 
-// record is the entry of the exec that is under way, the last one.
-func (x *execution) record() *workspace.Exec { return &x.meta.Execs[len(x.meta.Execs)-1] }
-
 func (x *execution) do(ctx context.Context) (int, error) {
 	task, err := x.client.Attach(ctx, x.meta.Container.ID)
 	if err != nil {
@@ -135,16 +131,6 @@ func (x *execution) attach(ctx context.Context, task *container.Task) (int, erro
 		return 0, err
 	}
 	return x.finish(ctx, task)
-}
-
-// lost closes the record of an exec that died together with its task.
-func (x *execution) lost() {
-	if len(x.meta.Execs) == 0 || x.record().FinishedAt != nil {
-		return
-	}
-	now := workspace.Now()
-	x.record().FinishedAt = &now
-	x.record().Error = "lost: pipex-exec and the container ended without a status"
 }
 
 // holdCaches takes the locks of the exclusive caches, in order of their names.
@@ -224,96 +210,6 @@ func (x *execution) start(ctx context.Context) (*container.Task, error) {
 	}
 	stdin.copy(ctx, task)
 	return task, nil
-}
-
-// begin writes down that an exec is about to start.
-func (x *execution) begin(args []string) error {
-	stdout, err := os.Stat(x.run.Stdout())
-	if err != nil {
-		return err
-	}
-	stderr, err := os.Stat(x.run.Stderr())
-	if err != nil {
-		return err
-	}
-	entry := workspace.Exec{
-		Cmd: args, Override: len(x.Cmd) > 0, Network: string(x.network()), StartedAt: workspace.Now(),
-		StdoutOffset: stdout.Size(), StderrOffset: stderr.Size(),
-	}
-	x.meta.Execs = append(x.meta.Execs, entry)
-	x.meta.Status = workspace.Running
-	return x.ws.WriteMeta(x.run, x.meta)
-}
-
-func (x *execution) network() step.Network {
-	if x.Network != "" {
-		return x.Network
-	}
-	return step.Network(x.meta.Network)
-}
-
-// config is what containerd is to run.
-func (x *execution) config() (*container.Config, error) {
-	m := x.meta
-	cfg := &container.Config{
-		Object:  container.Object{ID: m.Container.ID, Owner: owner(x.ws, x.run.ID, m.StepID)},
-		ChainID: m.Container.ChainID, Image: m.Image,
-		Args: append(append([]string{}, m.Container.Entrypoint...), m.Cmd...),
-		Cwd:  m.Cwd, User: m.User, Hostname: m.Hostname, ReadOnly: m.ReadOnly,
-		HostNetwork: x.network() == step.NetworkHost,
-		Stdout:      x.run.Stdout(), Stderr: x.run.Stderr(),
-		Env:      append([]string{}, m.Container.Env...),
-		Writable: []string{x.run.Artifacts()},
-	}
-	if len(x.Cmd) > 0 {
-		cfg.Args = x.Cmd
-	}
-	for key, value := range m.Env {
-		cfg.Env = append(cfg.Env, key+"="+value)
-	}
-	err := x.mounts(cfg)
-	return cfg, err
-}
-
-// mounts lists what the container sees of the host. What was there when the run
-// was prepared may be gone by now.
-func (x *execution) mounts(cfg *container.Config) error {
-	add := func(what, source, destination string, readOnly, trusted bool) error {
-		if _, err := os.Stat(source); err != nil {
-			return fmt.Errorf("%s is gone since run %q was prepared: %w", what, x.run.ID, reason(err))
-		}
-		cfg.Mounts = append(cfg.Mounts, container.Mount{Source: source, Destination: destination, ReadOnly: readOnly, Trusted: trusted})
-		return nil
-	}
-	errs := []error{add("the output", x.run.Artifacts(), x.meta.Output, false, false)}
-	for _, in := range x.meta.Inputs {
-		if in.MountedAs == "" {
-			continue
-		}
-		from, err := x.ws.Run(in.RunID)
-		if err != nil {
-			return fmt.Errorf("input %q is gone since run %q was prepared: %w", in.Step, x.run.ID, err)
-		}
-		errs = append(errs, add("input "+in.Step, from.Artifacts(), in.MountedAs, true, false))
-	}
-	for _, m := range x.meta.Mounts {
-		errs = append(errs, add(fmt.Sprintf("mount %q", m.HostPath), m.HostPath, m.ContainerPath, true, true))
-	}
-	for _, c := range x.meta.CacheMounts {
-		source, err := x.ws.PrepareCache(c.Name)
-		if err != nil {
-			return err
-		}
-		if !c.ReadOnly {
-			cfg.Writable = append(cfg.Writable, source)
-		}
-		errs = append(errs, add("cache "+c.Name, source, c.Path, c.ReadOnly, false))
-	}
-	network, err := x.ws.NetworkFiles(x.run, cfg.Hostname, cfg.HostNetwork)
-	for name, source := range network {
-		errs = append(errs, add(name, source, path.Join("/etc", name), true, true))
-	}
-	return errors.Join(append(errs, err)...)
 }
 
 // follow begins to pass on what the last exec writes to its logs.
@@ -415,56 +311,3 @@ func (x *execution) timeout() <-chan time.Time {
 	}
 	return time.After(time.Until(x.record().StartedAt.Add(limit)))
 }
-
-// end writes down how the exec ended: actual is the command's own status, if it
-// had one, and code what the caller is told.
-func (x *execution) end(at time.Time, actual *int, code int) error {
-	finished := workspace.Time{Time: at.UTC().Truncate(time.Millisecond)}
-	r := x.record()
-	r.FinishedAt, r.ExitCode = &finished, actual
-	r.DurationMs = finished.Sub(r.StartedAt.Time).Milliseconds()
-	x.conclude(code)
-	return x.ws.WriteMeta(x.run, x.meta)
-}
-
-// conclude derives the run's result from its last exec without a command of its
-// own; one with a command of its own leaves the result as it was.
-func (x *execution) conclude(code int) {
-	m, r := x.meta, x.record()
-	if !r.Override {
-		m.StartedAt, m.FinishedAt, m.DurationMs = &r.StartedAt, r.FinishedAt, r.DurationMs
-		m.ExitCode, m.Reason = &code, r.Error
-		if r.TimedOut {
-			m.Reason = "timed out"
-		}
-	}
-	switch {
-	case m.ExitCode == nil:
-		m.Status = workspace.Prepared
-	case *m.ExitCode == 0:
-		m.Status = workspace.Success
-	default:
-		m.Status = workspace.Failure
-	}
-}
-
-// failed records an exec whose command did not come to run, or was lost. Where
-// that is the command's own fault there is a status for it.
-func (x *execution) failed(err error) (int, error) {
-	for _, log := range x.logs {
-		x.warn(log.Stop())
-	}
-	if len(x.meta.Execs) == 0 || x.record().FinishedAt != nil {
-		return 0, err // it had not begun
-	}
-	x.record().Error = err.Error()
-	var command *container.CommandError
-	if errors.As(err, &command) {
-		x.warn(err)
-		return command.Code, x.end(time.Now(), &command.Code, command.Code)
-	}
-	return 0, errors.Join(err, x.end(time.Now(), nil, FailedCode))
-}
-
-// FailedCode is the status of an exec that failed itself, as docker run's.
-const FailedCode = 125

@@ -1,0 +1,95 @@
+package verb
+
+import (
+	"errors"
+	"os"
+	"time"
+
+	"pipex/lib/container"
+	"pipex/lib/workspace"
+)
+
+// record is the entry of the exec that is under way, the last one.
+func (x *execution) record() *workspace.Exec { return &x.meta.Execs[len(x.meta.Execs)-1] }
+
+// lost closes the record of an exec that died together with its task.
+func (x *execution) lost() {
+	if len(x.meta.Execs) == 0 || x.record().FinishedAt != nil {
+		return
+	}
+	now := workspace.Now()
+	x.record().FinishedAt = &now
+	x.record().Error = "lost: pipex-exec and the container ended without a status"
+}
+
+// begin writes down that an exec is about to start.
+func (x *execution) begin(args []string) error {
+	stdout, err := os.Stat(x.run.Stdout())
+	if err != nil {
+		return err
+	}
+	stderr, err := os.Stat(x.run.Stderr())
+	if err != nil {
+		return err
+	}
+	entry := workspace.Exec{
+		Cmd: args, Override: len(x.Cmd) > 0, Network: string(x.network()), StartedAt: workspace.Now(),
+		StdoutOffset: stdout.Size(), StderrOffset: stderr.Size(),
+	}
+	x.meta.Execs = append(x.meta.Execs, entry)
+	x.meta.Status = workspace.Running
+	return x.ws.WriteMeta(x.run, x.meta)
+}
+
+// end writes down how the exec ended: actual is the command's own status, if it
+// had one, and code what the caller is told.
+func (x *execution) end(at time.Time, actual *int, code int) error {
+	finished := workspace.Time{Time: at.UTC().Truncate(time.Millisecond)}
+	r := x.record()
+	r.FinishedAt, r.ExitCode = &finished, actual
+	r.DurationMs = finished.Sub(r.StartedAt.Time).Milliseconds()
+	x.conclude(code)
+	return x.ws.WriteMeta(x.run, x.meta)
+}
+
+// conclude derives the run's result from its last exec without a command of its
+// own; one with a command of its own leaves the result as it was.
+func (x *execution) conclude(code int) {
+	m, r := x.meta, x.record()
+	if !r.Override {
+		m.StartedAt, m.FinishedAt, m.DurationMs = &r.StartedAt, r.FinishedAt, r.DurationMs
+		m.ExitCode, m.Reason = &code, r.Error
+		if r.TimedOut {
+			m.Reason = "timed out"
+		}
+	}
+	switch {
+	case m.ExitCode == nil:
+		m.Status = workspace.Prepared
+	case *m.ExitCode == 0:
+		m.Status = workspace.Success
+	default:
+		m.Status = workspace.Failure
+	}
+}
+
+// failed records an exec whose command did not come to run, or was lost. Where
+// that is the command's own fault there is a status for it.
+func (x *execution) failed(err error) (int, error) {
+	for _, log := range x.logs {
+		x.warn(log.Stop())
+	}
+	if len(x.meta.Execs) == 0 || x.record().FinishedAt != nil {
+		return 0, err // it had not begun
+	}
+	x.record().Error = err.Error()
+	var command *container.CommandError
+	if errors.As(err, &command) {
+		x.warn(err)
+		return command.Code, x.end(time.Now(), &command.Code, command.Code)
+	}
+	return 0, errors.Join(err, x.end(time.Now(), nil, FailedCode))
+}
+
+// FailedCode is the status of an exec that failed itself, as docker run's.
+const FailedCode = 125
