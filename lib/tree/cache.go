@@ -21,7 +21,7 @@ import (
 // modification and time of change are what they were when it was. The last of
 // these is the kernel's to set: neither touch(1) nor utimes(2) hide a change.
 // What can: a clock that is set back to the nanosecond, or one of a file server
-// that lags behind ours by more than [racy]; a program that goes on writing
+// that lags behind ours by two seconds; a program that goes on writing
 // through a mapping (mmap(2)) that the kernel already knows to be dirty; and for
 // some seconds what another machine wrote on NFS (nfs(5), ac).
 //
@@ -32,7 +32,7 @@ type Cache struct {
 	now       func() time.Time
 
 	known map[stamp][sha256.Size]byte // as in the file; a scan does not change it
-	fresh map[stamp][sha256.Size]byte // of the last scan; nil before it
+	fresh map[stamp][sha256.Size]byte // of the last scan; nil if none succeeded
 	since time.Time                   // files that changed after it are not remembered
 }
 
@@ -70,7 +70,7 @@ func OpenCache(cacheDir, dir string) *Cache {
 // Scan is [Scan] of the cache's directory, but reads only files that it does not
 // remember.
 func (c *Cache) Scan(ctx context.Context, options ...Option) (*Tree, error) {
-	c.fresh = make(map[stamp][sha256.Size]byte, len(c.known))
+	c.fresh = nil // what fails forgets nothing
 	c.since = c.now().Add(-racy)
 	return (&scan{cache: c}).run(ctx, c.dir, options)
 }
@@ -88,6 +88,9 @@ type remembered struct {
 }
 
 func (c *Cache) learn(sums []remembered) {
+	if c.fresh == nil {
+		c.fresh = make(map[stamp][sha256.Size]byte, len(c.known))
+	}
 	for _, r := range sums {
 		c.fresh[r.stamp] = r.sum
 	}

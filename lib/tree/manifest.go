@@ -2,12 +2,10 @@ package tree
 
 import (
 	"bufio"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -140,25 +138,21 @@ func (p *parser) add(line string) error {
 	if err != nil {
 		return err
 	}
-	// What the parser lets pass, such as keywords in another order, ends here.
+	// Whatever else the parser lets pass, such as a sum cut short, ends here.
 	if string(appendLine(nil, &e)) != line {
-		return errors.New("not in the form that is written")
+		return errForm
 	}
-	if n := len(p.tree.Entries); n == 0 {
-		if e.Path != "." {
-			return errors.New("does not begin with the root")
-		}
-	} else {
-		parent := "."
-		if slash := strings.LastIndexByte(e.Path, '/'); slash >= 0 {
-			parent = e.Path[:slash]
-		}
-		if !p.directories[parent] {
-			return errors.New("in no directory")
-		}
-		if comparePaths(p.tree.Entries[n-1].Path, e.Path) >= 0 {
-			return errors.New("out of order")
-		}
+	parent := "."
+	if slash := strings.LastIndexByte(e.Path, '/'); slash >= 0 {
+		parent = e.Path[:slash]
+	}
+	switch n := len(p.tree.Entries); {
+	case n == 0 && e.Path != ".":
+		return errors.New("does not begin with the root")
+	case n > 0 && !p.directories[parent]:
+		return errors.New("in no directory")
+	case n > 0 && comparePaths(p.tree.Entries[n-1].Path, e.Path) >= 0:
+		return errors.New("out of order")
 	}
 	if e.Mode.IsDir() {
 		p.directories[e.Path] = true
@@ -167,17 +161,37 @@ func (p *parser) add(line string) error {
 	return nil
 }
 
+var errForm = errors.New("not an entry in the form that is written")
+
+// parseLine reads more than appendLine writes, but nothing that is no entry.
 func parseLine(line string) (e Entry, err error) {
-	path, keywords, _ := strings.Cut(line, " ")
+	path, rest, _ := strings.Cut(line, " ")
 	if e.Path, err = parsePath(path); err != nil {
 		return e, err
 	}
-	for keyword := range strings.SplitSeq(keywords, " ") {
-		key, value, _ := strings.Cut(keyword, "=")
-		if err := e.set(key, value); err != nil {
-			return e, fmt.Errorf("%q: %w", keyword, err)
+	kind, value, _ := strings.Cut(rest, " ")
+	var bits uint32
+	var sum []byte
+	switch kind {
+	case "type=dir":
+		_, err = fmt.Sscanf(value, "mode=%o", &bits)
+		e.Mode = fs.ModeDir
+	case "type=file":
+		_, err = fmt.Sscanf(value, "mode=%o size=%d sha256=%x", &bits, &e.Size, &sum)
+		copy(e.Sum[:], sum)
+	case "type=link":
+		e.Mode = fs.ModeSymlink | 0o777
+		e.Link, err = decodeText(strings.TrimPrefix(value, "link="))
+		if e.Link == "" || strings.IndexByte(e.Link, 0) >= 0 {
+			err = errForm
 		}
+	default:
+		err = errForm
 	}
+	if err != nil || e.Size < 0 {
+		return e, errForm
+	}
+	e.Mode |= fileMode(bits)
 	return e, nil
 }
 
@@ -202,41 +216,4 @@ func parsePath(text string) (string, error) {
 		names[i] = name
 	}
 	return strings.Join(names, "/"), nil
-}
-
-// set gives an entry what one keyword says.
-func (e *Entry) set(key, value string) (err error) {
-	switch key {
-	case "type":
-		switch value {
-		case "file":
-		case "dir":
-			e.Mode |= fs.ModeDir
-		case "link":
-			e.Mode |= fs.ModeSymlink | 0o777
-		default:
-			err = errors.New("unknown type")
-		}
-	case "mode":
-		var bits uint64
-		bits, err = strconv.ParseUint(value, 8, 12)
-		e.Mode |= fileMode(uint32(bits))
-	case "size":
-		var size uint64
-		size, err = strconv.ParseUint(value, 10, 63)
-		e.Size = int64(size)
-	case "sha256":
-		if len(value) != hex.EncodedLen(len(e.Sum)) {
-			return errors.New("not 64 digits")
-		}
-		_, err = hex.Decode(e.Sum[:], []byte(value))
-	case "link":
-		e.Link, err = decodeText(value)
-		if e.Link == "" || strings.IndexByte(e.Link, 0) >= 0 {
-			err = errors.New("no target")
-		}
-	default:
-		err = errors.New("unknown keyword")
-	}
-	return err
 }

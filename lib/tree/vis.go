@@ -2,6 +2,7 @@ package tree
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 )
 
@@ -42,7 +43,7 @@ func encodeByte(b []byte, c byte) []byte {
 	return append(b, '\\', '0'+c>>6, '0'+c>>3&7, '0'+c&7)
 }
 
-var errEncoding = errors.New("backslash without three octal digits")
+var errEncoding = errors.New("backslash without three octal digits of a byte")
 
 // decodeText undoes encodeText.
 func decodeText(text string) (string, error) {
@@ -58,14 +59,8 @@ func decodeText(text string) (string, error) {
 		if i+3 >= len(text) {
 			return "", errEncoding
 		}
-		var c int
-		for _, digit := range []byte(text[i+1 : i+4]) {
-			if digit < '0' || digit > '7' {
-				return "", errEncoding
-			}
-			c = c<<3 | int(digit-'0')
-		}
-		if c > 0xff {
+		c, err := strconv.ParseUint(text[i+1:i+4], 8, 8)
+		if err != nil {
 			return "", errEncoding
 		}
 		b = append(b, byte(c))

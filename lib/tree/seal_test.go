@@ -1,0 +1,146 @@
+package tree
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestSeal(t *testing.T) {
+	for _, more := range []int{0, fewObjects} { // synced one by one, and at once
+		t.Run(fmt.Sprint(more), func(t *testing.T) {
+			dir := t.TempDir()
+			plant(t, dir, map[string]string{"plain": "1", "bin/tool*": "2", "suid*": "3", "sealed": "4", "sgid": "5", "l": "-> plain", "sticky/": ""})
+			for i := range more {
+				plant(t, dir, map[string]string{fmt.Sprint("more/", i): "x"})
+			}
+			for name, mode := range map[string]fs.FileMode{
+				"suid": fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky | 0o777, "sealed": 0o400, "sgid": fs.ModeSetgid | 0o555, "sticky": fs.ModeSticky | 0o777,
+			} {
+				ok(t, os.Chmod(filepath.Join(dir, name), mode))
+			}
+			before := scan1(t, dir)
+			got, err := Seal(context.Background(), dir)
+			ok(t, err)
+			if differences := got.Compare(scan1(t, dir)); differences != nil {
+				t.Errorf("what it returns is not what is there: %v", differences)
+			}
+			if got.Digest() != before.Digest() {
+				t.Error("the digest is another one")
+			}
+			for _, e := range got.Entries {
+				want, known := map[string]fs.FileMode{
+					"plain": 0o444, "bin/tool": 0o555, "suid": 0o555, "sealed": 0o400, "sgid": 0o555, "l": fs.ModeSymlink | 0o777,
+					"bin": fs.ModeDir | 0o755, "sticky": fs.ModeDir | fs.ModeSticky | 0o777,
+				}[e.Path]
+				if known && e.Mode != want {
+					t.Errorf("%q has mode %v, want %v", e.Path, e.Mode, want)
+				}
+			}
+			again, err := Seal(context.Background(), dir)
+			ok(t, err)
+			if differences := got.Compare(again); differences != nil {
+				t.Errorf("sealed again: %v", differences)
+			}
+		})
+	}
+}
+
+func TestSealIgnoresWhereLinksLead(t *testing.T) {
+	dir, outside := t.TempDir(), t.TempDir()
+	plant(t, outside, map[string]string{"f": "1"})
+	plant(t, dir, map[string]string{"file": "-> " + outside + "/f", "dir": "-> " + outside})
+	_, err := Seal(context.Background(), dir)
+	ok(t, err)
+	if mode := scan1(t, outside).Entries[1].Mode; mode != 0o644 {
+		t.Errorf("a file outside has mode %v now", mode)
+	}
+}
+
+func TestSealChangesNothingIfItRefuses(t *testing.T) {
+	dir := t.TempDir()
+	plant(t, dir, map[string]string{"a": "1", "b/c*": "2"})
+	before := scan1(t, dir)
+	pipe := filepath.Join(dir, "pipe")
+	ok(t, unix.Mkfifo(pipe, 0o666))
+	soon(t, func() {
+		if _, err := Seal(context.Background(), dir); !errors.As(err, new(*SpecialError)) {
+			t.Errorf("error is %v", err)
+		}
+	})
+	ok(t, os.Remove(pipe))
+	if differences := before.Compare(scan1(t, dir)); differences != nil {
+		t.Errorf("changed: %v", differences)
+	}
+}
+
+// Hard links share a mode, which may change while the other one is read.
+func TestSealOfHardLinks(t *testing.T) {
+	dir := t.TempDir()
+	plant(t, dir, map[string]string{"0": "shared"})
+	for i := range 200 {
+		ok(t, os.Link(filepath.Join(dir, "0"), filepath.Join(dir, fmt.Sprint(i+1))))
+	}
+	got, err := Seal(context.Background(), dir)
+	ok(t, err)
+	if differences := got.Compare(scan1(t, dir)); differences != nil {
+		t.Error(differences)
+	}
+}
+
+func TestSealDropsCapabilities(t *testing.T) {
+	dir := t.TempDir()
+	plant(t, dir, map[string]string{"ping*": "1"})
+	path := filepath.Join(dir, "ping")
+	// VFS_CAP_REVISION_2 with CAP_NET_RAW permitted and effective.
+	capability := []byte{1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+	if err := unix.Setxattr(path, "security.capability", capability, 0); err != nil {
+		t.Skip(err)
+	}
+	_, err := Seal(context.Background(), dir)
+	ok(t, err)
+	if _, err := unix.Getxattr(path, "security.capability", nil); err != unix.ENODATA {
+		t.Errorf("asking for capabilities gives %v", err)
+	}
+}
+
+func TestSealNoticesAWriter(t *testing.T) {
+	dir := t.TempDir()
+	plant(t, dir, map[string]string{"log": ""})
+	f, err := os.OpenFile(filepath.Join(dir, "log"), os.O_WRONLY|os.O_APPEND, 0)
+	ok(t, err)
+	defer f.Close()
+	ok(t, f.Truncate(64<<20)) // takes some ticks to read
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				f.WriteAt([]byte("x"), 0)
+				f.Write([]byte("x"))
+			}
+		}
+	}()
+	_, err = Seal(context.Background(), dir)
+	close(stop)
+	<-stopped
+	is(t, err, ErrChanged)
+}
+
+func TestSealOfWhatMayNotBeRead(t *testing.T) {
+	asNobody(t)
+	dir := t.TempDir()
+	plant(t, dir, map[string]string{"f": "1"})
+	ok(t, os.Chmod(filepath.Join(dir, "f"), 0o200))
+	_, err := Seal(context.Background(), dir)
+	is(t, err, fs.ErrPermission)
+}
