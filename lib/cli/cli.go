@@ -175,6 +175,9 @@ func (v *Verb) usage(err error) error {
 		msg = fmt.Sprintf("unknown option %q", dash+strings.TrimPrefix(name, "-"))
 	} else if name, ok := strings.CutPrefix(msg, "flag needs an argument: "); ok {
 		msg = fmt.Sprintf("option %q needs a value", "-"+name)
+	} else if value, name, ok := strings.Cut(msg, " for flag -"); ok {
+		name, _, _ = strings.Cut(name, ":")
+		msg = fmt.Sprintf("%s for --%s", value, name)
 	}
 	return step.Usage("%s; %s --help tells the options", msg, v.Name)
 }

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"unicode/utf8"
 
 	"pipex/lib/workspace"
 )
@@ -20,7 +21,7 @@ func (s *Spec) Check() error {
 			return err
 		}
 	}
-	for _, check := range []func() error{s.checkImage, s.checkEnv, s.checkProcess, s.checkSources, s.checkPaths} {
+	for _, check := range []func() error{s.checkText, s.checkImage, s.checkEnv, s.checkProcess, s.checkSources, s.checkPaths} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -46,6 +47,24 @@ func (s *Spec) complete() {
 			in.Path = "/input/" + in.Step
 		}
 	}
+}
+
+// checkText refuses what JSON cannot hold: neither the run's record nor the
+// container's configuration would say what the caller did.
+func (s *Spec) checkText() error {
+	texts := append([]string{s.Name, s.Image}, s.Cmd...)
+	for key, value := range s.Env {
+		texts = append(texts, key, value)
+	}
+	for _, m := range s.Mounts {
+		texts = append(texts, m.Host)
+	}
+	for _, text := range texts {
+		if !utf8.ValidString(text) {
+			return Usage("%q is not UTF-8, and cannot be recorded; pass it in a file", text)
+		}
+	}
+	return nil
 }
 
 func (s *Spec) checkImage() error {
