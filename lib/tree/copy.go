@@ -1,32 +1,164 @@
 package tree
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
-
-	copying "github.com/containerd/continuity/fs"
+	"sync"
+	"time"
 )
 
+// copyAtOnce is how much of a file is copied before a copy looks whether it was
+// cancelled.
+const copyAtOnce = 64 << 20
+
 // Copy copies what the directory src holds into the directory dst, which may
-// hold other things already. Symbolic links are copied as they are, hard links
-// among the files stay such, data is shared where copy_file_range(2) and the
-// file system can. Files can be written by their owner in the copy: those of a
-// committed run cannot.
+// hold other things already: a file or symbolic link takes the place of one of
+// the same name; where one of the two is a directory and the other is not, Copy
+// fails. Symbolic links are copied as they are and never followed, neither in src
+// nor in dst, hard links among the files stay such, data is shared where
+// copy_file_range(2) and the file system can. Owner, permissions, and times of
+// files are kept, but files and directories can be written by their owner in the
+// copy: those of a committed run cannot. Extended attributes are not copied.
 //
-// Nobody may change src meanwhile; what it holds is not trusted otherwise.
-func Copy(dst, src string) error {
-	if err := copying.CopyDir(dst, src); err != nil {
+// Nobody may change src or dst meanwhile; what they hold is not trusted
+// otherwise. After an error dst holds a part of the copy.
+func Copy(ctx context.Context, dst, src string) error {
+	to, err := os.OpenRoot(dst)
+	if err != nil {
 		return err
 	}
-	return filepath.WalkDir(dst, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() {
-			return err
+	defer to.Close()
+	c := copier{to: to, copies: make(map[inode]string)}
+	return walk(ctx, src, func() visitor { return c.visit })
+}
+
+type inode struct{ dev, ino uint64 }
+
+type copier struct {
+	to     *os.Root
+	mu     sync.Mutex
+	copies map[inode]string // of files that have several names
+}
+
+func (c *copier) visit(ctx context.Context, o *object) (err error) {
+	switch mode := fileMode(o.stat.Mode); mode.Type() {
+	case fs.ModeDir:
+		err = c.directory(o)
+	case fs.ModeSymlink:
+		err = c.link(o)
+	case 0:
+		err = c.file(ctx, o)
+	default:
+		err = fmt.Errorf("it is a %s", typeName(mode))
+	}
+	if err != nil {
+		return o.fail("copy", err)
+	}
+	return nil
+}
+
+func (c *copier) directory(o *object) error {
+	err := c.to.Mkdir(o.path, 0o700)
+	if errors.Is(err, fs.ErrExist) {
+		there, err := c.to.Lstat(o.path)
+		if err == nil && !there.IsDir() {
+			err = errors.New("something that is no directory is in its place")
 		}
-		info, err := d.Info()
-		if err != nil {
-			return err
+		return err
+	}
+	if err == nil {
+		err = c.own(o)
+	}
+	if err == nil {
+		err = c.to.Chmod(o.path, fileMode(o.stat.Mode).Perm()|0o700)
+	}
+	return err
+}
+
+func (c *copier) link(o *object) error {
+	target, err := o.target()
+	if err == nil {
+		err = c.clear(o.path)
+	}
+	if err == nil {
+		err = c.to.Symlink(target, o.path)
+	}
+	if err == nil {
+		err = c.own(o)
+	}
+	return err
+}
+
+func (c *copier) file(ctx context.Context, o *object) error {
+	fd, err := o.open()
+	if err != nil {
+		return err
+	}
+	from := os.NewFile(uintptr(fd), o.path)
+	defer from.Close()
+	err = c.clear(o.path)
+	var to *os.File
+	if err == nil {
+		to, err = c.create(o)
+	}
+	if err != nil || to == nil {
+		return err
+	}
+	for n := int64(copyAtOnce); err == nil && n == copyAtOnce; err = errors.Join(err, ctx.Err()) {
+		if n, err = io.CopyN(to, from, copyAtOnce); err == io.EOF {
+			err = nil
 		}
-		return os.Chmod(path, info.Mode().Perm()|0o200)
-	})
+	}
+	if err == nil {
+		err = c.own(o)
+	}
+	if err == nil {
+		err = to.Chmod(fileMode(o.stat.Mode).Perm() | 0o200)
+	}
+	if err = errors.Join(err, to.Close()); err == nil {
+		err = c.to.Chtimes(o.path, time.Unix(o.stat.Atim.Unix()), time.Unix(o.stat.Mtim.Unix()))
+	}
+	return err
+}
+
+// create makes the file that o is to be copied to, or none, if o is another name
+// of a file that has been seen.
+func (c *copier) create(o *object) (*os.File, error) {
+	if o.stat.Nlink > 1 {
+		id := inode{uint64(o.stat.Dev), o.stat.Ino}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if name, ok := c.copies[id]; ok {
+			return nil, c.to.Link(name, o.path)
+		}
+		c.copies[id] = o.path
+	}
+	return c.to.OpenFile(o.path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+}
+
+// clear makes room for a file or a symbolic link.
+func (c *copier) clear(path string) error {
+	there, err := c.to.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil && there.IsDir() {
+		err = errors.New("a directory is in its place")
+	}
+	if err == nil {
+		err = c.to.Remove(path)
+	}
+	return err
+}
+
+// own gives a copy the owner of the original, which only root can.
+func (c *copier) own(o *object) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	return c.to.Lchown(o.path, int(o.stat.Uid), int(o.stat.Gid))
 }

@@ -142,7 +142,7 @@ func (p Prepare) stage(ctx context.Context, ws *workspace.Workspace, mounts []wo
 		err = client.Lease(ctx, container.Object{ID: id, Owner: owner(ws, p.RunID, p.Spec.Step)}, image.Digest)
 	}
 	if err == nil {
-		_, err = ws.Stage(m, shared, func(r workspace.Run) error { return copyInputs(ws, r, inputs) })
+		_, err = ws.Stage(m, shared, func(r workspace.Run) error { return copyInputs(ctx, ws, r, inputs) })
 	}
 	if err != nil {
 		if client != nil {
@@ -309,7 +309,7 @@ func committed(ws *workspace.Workspace, fingerprint string) (string, error) {
 }
 
 // copyInputs fills a run's artifacts with those of the inputs to be copied.
-func copyInputs(ws *workspace.Workspace, r workspace.Run, inputs []workspace.Input) error {
+func copyInputs(ctx context.Context, ws *workspace.Workspace, r workspace.Run, inputs []workspace.Input) error {
 	for _, in := range inputs {
 		if !in.Copied {
 			continue
@@ -317,7 +317,7 @@ func copyInputs(ws *workspace.Workspace, r workspace.Run, inputs []workspace.Inp
 		defer trace.Region("copy input %s", in.Step)()
 		from, err := ws.Run(in.RunID)
 		if err == nil {
-			err = tree.Copy(r.Artifacts(), from.Artifacts())
+			err = tree.Copy(ctx, r.Artifacts(), from.Artifacts())
 		}
 		if err != nil {
 			return fmt.Errorf("cannot copy input %q: %w", in.Step, err)
