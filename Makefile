@@ -18,7 +18,7 @@ build:
 	go build $(BUILDFLAGS) -ldflags='-s -w' -o $(BIN)/ ./cmd/...
 
 demo: deps build
-	$(MAKE) -C scripts/examples/gosource demo
+	@$(MAKE) --no-print-directory -C scripts/examples/gosource demo
 
 test: deps
 	go test ./...
