@@ -44,9 +44,6 @@ func exec(c *cli.Call) (int, error) {
 	if err := c.Operands(1, 1); err != nil {
 		return 0, err
 	}
-	if c.Command != nil && (len(c.Command) == 0 || c.Command[0] == "") {
-		return 0, step.Usage("the command after -- is empty")
-	}
 	timeout, err := c.Timeout()
 	if err != nil {
 		return 0, err

@@ -84,7 +84,11 @@ func (c *Call) Fail(err error) int { return c.verb.fail(err) }
 // Operands refuses fewer than min or more than max operands; max < 0 is any
 // number.
 func (c *Call) Operands(min, max int) error {
-	if n := len(c.Args); n < min || max >= 0 && n > max {
+	n := len(c.Args)
+	if n > max && max == 0 && c.verb.Command {
+		return step.Usage("%q is no option, and the command comes after --: %s %s", c.Args[0], c.verb.Name, c.verb.Synopsis[0])
+	}
+	if n < min || max >= 0 && n > max {
 		return step.Usage("wrong number of operands: %s %s", c.verb.Name, strings.Join(c.verb.Synopsis, ", or "+c.verb.Name+" "))
 	}
 	return nil

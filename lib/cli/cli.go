@@ -189,6 +189,9 @@ func (c *Call) check() error {
 	if !c.verb.Command {
 		c.Args, c.Command = append(c.Args, c.Command...), nil
 	}
+	if c.Command != nil && (len(c.Command) == 0 || c.Command[0] == "") {
+		return step.Usage("the command after -- is empty")
+	}
 	for _, arg := range c.Args {
 		if strings.HasPrefix(arg, "-") {
 			return step.Usage("%q stands after an operand; options come first: %s %s", arg, c.verb.Name, c.verb.Synopsis[0])
