@@ -12,7 +12,7 @@ BUILDFLAGS := -tags=urfave_cli_no_docs -trimpath
 
 export PATH := $(BIN):$(CURDIR)/scripts:$(PATH)
 
-.PHONY: build demo test test-race bench check install deps clean
+.PHONY: build demo test test-race test-faults bench check install deps test-deps clean
 
 build:
 	go build $(BUILDFLAGS) -ldflags='-s -w' -o $(BIN)/ ./cmd/...
@@ -20,11 +20,15 @@ build:
 demo: deps build
 	@$(MAKE) --no-print-directory -C scripts/examples/gosource demo
 
-test: deps
+test: test-deps
 	go test ./...
 
-test-race: deps
+test-race: test-deps
 	CGO_ENABLED=1 go test -race ./...
+
+# The full form of those tests that kill, fill and race.
+test-faults: test-deps
+	PIPEX_FAULTS=full go test -count=1 -timeout 60m -v -run 'TestFault' .
 
 # Times, for people to look at; no test depends on them.
 bench: deps build
@@ -41,6 +45,9 @@ install: build
 
 deps:
 	@sh .ci/deps
+
+test-deps:
+	@sh .ci/deps test
 
 clean:
 	rm -rf $(BIN)

@@ -2,9 +2,12 @@
 package main
 
 import (
+	"fmt"
+
 	ucli "github.com/urfave/cli/v2"
 
 	"pipex/lib/cli"
+	"pipex/lib/step"
 	"pipex/lib/verb"
 	"pipex/lib/workspace"
 )
@@ -18,11 +21,15 @@ type committed struct {
 func main() {
 	cli.Main(cli.Verb{
 		Name:     "pipex-commit",
-		Synopsis: []string{"[OPTION]... RUN..."},
+		Synopsis: []string{"[OPTION]... RUN...", "--verify [OPTION]... RUN..."},
 		About: "Publish each RUN: its artifacts become read-only, a manifest lists them, and one\n" +
-			"rename moves it to runs/RUN, where it survives power loss. Prints each RUN.",
+			"rename moves it to runs/RUN, where it survives power loss. Prints each RUN.\n" +
+			"With --verify, compare committed runs with their manifests, name on stderr what\n" +
+			"differs, and print each RUN that is as it was committed.",
 		Flags: []ucli.Flag{
 			&ucli.BoolFlag{Name: "allow-failure", Usage: "commit a run whose command failed, too"},
+			&ucli.BoolFlag{Name: "allow-special", Usage: "drop FIFOs, sockets and devices instead of refusing them"},
+			&ucli.BoolFlag{Name: "verify", Usage: "commit nothing, compare committed runs with their manifests"},
 			cli.Stdin, cli.JSON, cli.NUL,
 		},
 		Examples: []string{"pipex-exec \"$run\" && pipex-commit \"$run\" && pipex-link count \"$run\""},
@@ -34,17 +41,40 @@ func main() {
 			if err == nil {
 				err = workspace.CheckNames("run", ids)
 			}
+			if err == nil && c.Bool("verify") && (c.Bool("allow-failure") || c.Bool("allow-special")) {
+				err = step.Usage("--verify commits nothing, so there is nothing to allow")
+			}
 			if err != nil {
 				return 0, err
 			}
-			place := verb.Place(c.Place())
-			return c.Each(ids, func(id string) error {
-				m, err := place.Commit(c.Context.Context, id, c.Bool("allow-failure"))
-				if err != nil {
-					return err
-				}
-				return c.Print(committed{id, m.Artifacts}, id)
-			})
+			if c.Bool("verify") {
+				return c.Each(ids, func(id string) error { return verify(c, id) })
+			}
+			return c.Each(ids, func(id string) error { return commit(c, id) })
 		},
 	})
+}
+
+func commit(c *cli.Call, id string) error {
+	m, err := verb.Commit{
+		Place: verb.Place(c.Place()), AllowFailure: c.Bool("allow-failure"), AllowSpecial: c.Bool("allow-special"),
+	}.Do(c.Context.Context, id)
+	if err != nil {
+		return err
+	}
+	return c.Print(committed{id, m.Artifacts}, id)
+}
+
+func verify(c *cli.Call, id string) error {
+	differences, err := verb.Place(c.Place()).Verify(c.Context.Context, id)
+	for _, d := range differences {
+		c.Fail(fmt.Errorf("run %q: %s", id, d))
+	}
+	if err == nil && len(differences) > 0 {
+		err = fmt.Errorf("run %q is %w: differences from its manifest: %d", id, workspace.ErrDamaged, len(differences))
+	}
+	if err != nil {
+		return err
+	}
+	return c.Print(committed{RunID: id}, id)
 }

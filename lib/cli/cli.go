@@ -236,7 +236,7 @@ func Status(err error) int {
 	case errors.As(err, &busy),
 		errors.Is(err, workspace.ErrNoWorkspace), errors.Is(err, workspace.ErrNoRun), errors.Is(err, workspace.ErrNoStep),
 		errors.Is(err, workspace.ErrCommitted), errors.Is(err, workspace.ErrNotCommitted),
-		errors.Is(err, workspace.ErrNotSuccessful):
+		errors.Is(err, workspace.ErrNotSuccessful), errors.Is(err, workspace.ErrDamaged):
 		return StatusNo
 	}
 	return StatusCannot

@@ -55,6 +55,24 @@ func Seal(ctx context.Context, dir string) (*Tree, error) {
 	return t, nil
 }
 
+// DropSpecial removes FIFOs, sockets and devices from dir, which [Seal] would
+// refuse, by their names in their open directories. What it has removed when it
+// fails stays removed.
+func DropSpecial(ctx context.Context, dir string) error {
+	return walk(ctx, dir, func() visitor {
+		return func(_ context.Context, o *object) error {
+			switch o.stat.Mode & unix.S_IFMT {
+			case unix.S_IFREG, unix.S_IFDIR, unix.S_IFLNK:
+				return nil
+			}
+			if err := restart(func() error { return unix.Unlinkat(o.in.fd, o.name, 0) }); err != nil {
+				return o.fail("remove", err)
+			}
+			return nil
+		}
+	})
+}
+
 // seal changes a file or a directory through its descriptor, which no rename
 // can redirect.
 func (o *object) seal(sync bool) error {

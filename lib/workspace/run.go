@@ -256,6 +256,42 @@ func renameNew(from, to string) error {
 	return nil
 }
 
+// Verify compares the artifacts of a committed run with its manifest, byte for
+// byte, and returns in what they differ. An error means that they cannot be
+// compared: no manifest, because another tool committed the run, or one that is
+// damaged. It takes no lock.
+func (ws *Workspace) Verify(ctx context.Context, r Run) ([]tree.Difference, error) {
+	differences, err := ws.verify(ctx, r)
+	if err != nil {
+		return nil, fmt.Errorf("cannot verify run %q: %w", r.ID, err)
+	}
+	return differences, nil
+}
+
+func (ws *Workspace) verify(ctx context.Context, r Run) ([]tree.Difference, error) {
+	m, err := r.Meta()
+	if err != nil {
+		return nil, err
+	}
+	list, err := os.Open(r.Manifest())
+	if err != nil {
+		return nil, err
+	}
+	defer list.Close()
+	want, err := tree.ReadManifest(list)
+	if err == nil && m.Artifacts != nil && m.Artifacts.Digest != want.Digest() {
+		err = fmt.Errorf("its manifest is not the one that meta.json speaks of: %s", m.Artifacts.Digest)
+	}
+	if err != nil {
+		return nil, err
+	}
+	is, err := tree.Scan(ctx, r.Artifacts(), tree.RecordSpecial())
+	if err != nil {
+		return nil, err
+	}
+	return want.Compare(is), nil
+}
+
 func isDir(path string) (bool, error) {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {

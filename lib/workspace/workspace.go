@@ -38,6 +38,8 @@ var (
 	ErrCommitted = errors.New("already committed")
 	// ErrNotCommitted says that a run is open where a committed one is needed.
 	ErrNotCommitted = errors.New("not committed")
+	// ErrDamaged says that a committed run is not what was committed.
+	ErrDamaged = errors.New("damaged")
 	// ErrNotSuccessful says that a run's command never succeeded.
 	ErrNotSuccessful = errors.New("not successful")
 )
