@@ -43,6 +43,7 @@ type Client struct {
 	Conn        *grpc.ClientConn
 	Namespace   string
 	Snapshotter string
+	address     string // the socket's path
 }
 
 // DefaultSnapshotter is containerd's; $CONTAINERD_SNAPSHOTTER names another, as
@@ -82,7 +83,7 @@ func Connect(ctx context.Context, address, namespace string) (*Client, error) {
 	if snapshotter == "" {
 		snapshotter = DefaultSnapshotter
 	}
-	return &Client{Conn: conn, Namespace: namespace, Snapshotter: snapshotter}, nil
+	return &Client{Conn: conn, Namespace: namespace, Snapshotter: snapshotter, address: path}, nil
 }
 
 func unreachable(address string, err error) error {

@@ -54,15 +54,31 @@ var unfit = regexp.MustCompile(`[^A-Za-z0-9]+`)
 
 // NewID is what a new owner's objects are called: the run's id as far as containerd
 // takes it (identifiers are 76 characters long at most, and neither start nor
-// end with a separator), and a hash that tells equal run ids of different
-// workspaces apart.
+// end with a separator), then hashes of the workspace's directory and of the
+// run's id, which tell apart what would otherwise be called the same.
 func (o Owner) NewID() string {
 	readable := strings.Trim(unfit.ReplaceAllString(o.Run, "-"), "-")
 	if len(readable) > 40 {
 		readable = strings.Trim(readable[:40], "-")
 	}
-	sum := sha256.Sum256([]byte(o.Workdir + "\x00" + o.Run))
-	return strings.Trim(readable+"-"+hex.EncodeToString(sum[:8]), "-")
+	return strings.Trim(readable+"-"+hash(o.Workdir, workdirDigits)+hash(o.Run, runDigits), "-")
+}
+
+// The lengths of the hashes in an id.
+const (
+	workdirDigits = 12
+	runDigits     = 8
+)
+
+// belongs tells whether id is one that NewID makes for runs of a workspace.
+func belongs(id, workdir string) bool {
+	n := len(id) - workdirDigits - runDigits
+	return n >= 0 && id[n:n+workdirDigits] == hash(workdir, workdirDigits)
+}
+
+func hash(text string, digits int) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])[:digits]
 }
 
 // Object is what one owner owns, called ID.

@@ -50,25 +50,49 @@ func CheckLog(path string) error {
 	return nil
 }
 
+// A client that was killed while it created a task leaves containerd at work on
+// it, and then at cleaning up, by the container's name. So whoever finds such a
+// container waits for settle, and tries createTries times.
+const (
+	settle      = 300 * time.Millisecond
+	createTries = 10
+)
+
 // Create makes the owner's snapshot, unless it stands from an earlier exec, the
 // container, and a task that is ready to be started. On an error only the
 // snapshot remains. The error is a [*CommandError] when it is the command that
 // cannot be run.
 func (c *Client) Create(ctx context.Context, cfg Config) (*Task, error) {
 	ctx = c.context(ctx)
-	id := cfg.ID
+	left := false
+	for try := 1; ; try++ {
+		err := c.create(ctx, cfg)
+		if err == nil {
+			return &Task{c, cfg.ID}, nil
+		}
+		left = left || errdefs.IsAlreadyExists(err)
+		err = c.undo(ctx, cfg.ID, err)
+		var command *CommandError
+		if !left || try == createTries || errors.As(err, &command) || ctx.Err() != nil {
+			return nil, err
+		}
+		time.Sleep(settle)
+	}
+}
+
+func (c *Client) create(ctx context.Context, cfg Config) error {
 	rootfs, err := c.make(ctx, cfg)
 	if err != nil {
-		return nil, c.undo(ctx, id, err)
+		return err
 	}
 	defer trace.Region("containerd create task")()
 	_, err = c.tasks().Create(ctx, &tasksapi.CreateTaskRequest{
-		ContainerID: id, Rootfs: rootfs, Stdin: cfg.Stdin, Stdout: cfg.Stdout, Stderr: cfg.Stderr,
+		ContainerID: cfg.ID, Rootfs: rootfs, Stdin: cfg.Stdin, Stdout: cfg.Stdout, Stderr: cfg.Stderr,
 	})
 	if err != nil {
-		return nil, c.undo(ctx, id, commandError(cfg.Args, errdefs.FromGRPC(err)))
+		return commandError(cfg.Args, errdefs.FromGRPC(err))
 	}
-	return &Task{c, id}, nil
+	return nil
 }
 
 // make makes the snapshot and the container, at once where it can: neither is
@@ -105,12 +129,15 @@ func (c *Client) make(ctx context.Context, cfg Config) ([]*types.Mount, error) {
 	return rootfs, g.Wait()
 }
 
-// undo removes a container whose task could not be brought to run.
+// undo removes a container whose task could not be brought to run, or that
+// somebody left who holds the run no more and whose task there is none of.
 func (c *Client) undo(ctx context.Context, id string, why error) error {
-	if err := c.removeContainer(context.WithoutCancel(ctx), id); err != nil {
-		return errors.Join(why, err)
+	ctx = context.WithoutCancel(ctx)
+	err := c.removeContainer(ctx, id)
+	if err == nil && errdefs.IsAlreadyExists(why) {
+		err = c.endStray(ctx, id)
 	}
-	return why
+	return errors.Join(why, err)
 }
 
 func (c *Client) snapshot(ctx context.Context, cfg Config) ([]*types.Mount, error) {
@@ -154,23 +181,13 @@ func (c *Client) createContainer(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	create := func() error {
-		_, err := c.containers().Create(ctx, &containersapi.CreateContainerRequest{Container: &containersapi.Container{
-			ID: id, Labels: cfg.labels(), Image: cfg.Image,
-			Runtime:     &containersapi.Container_Runtime{Name: runtimeName},
-			Spec:        &anypb.Any{TypeUrl: specType, Value: data},
-			Snapshotter: c.Snapshotter, SnapshotKey: id,
-		}})
-		return errdefs.FromGRPC(err)
-	}
-	err = create()
-	if errdefs.IsAlreadyExists(err) {
-		// Whoever made it holds the run no more and left no task to attach to.
-		if err = c.removeContainer(ctx, id); err == nil {
-			err = create()
-		}
-	}
-	return err
+	_, err = c.containers().Create(ctx, &containersapi.CreateContainerRequest{Container: &containersapi.Container{
+		ID: id, Labels: cfg.labels(), Image: cfg.Image,
+		Runtime:     &containersapi.Container_Runtime{Name: runtimeName},
+		Spec:        &anypb.Any{TypeUrl: specType, Value: data},
+		Snapshotter: c.Snapshotter, SnapshotKey: id,
+	}})
+	return errdefs.FromGRPC(err)
 }
 
 // Attach finds the started task called id, whose exec may have died. It is nil,

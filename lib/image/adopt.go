@@ -11,6 +11,7 @@ import (
 	"github.com/containerd/platforms"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"pipex/lib/container"
 	"pipex/lib/trace"
 )
 
@@ -43,11 +44,11 @@ func (r *resolver) adopt(ctx context.Context, candidates []string, known *images
 // take copies the image's record and the names of its blobs from there.
 func (r *resolver) take(ctx, there context.Context, ns string, found images.Image) (*images.Image, error) {
 	defer trace.Region("image adopt %s from %s", found.Name, ns)()
-	ctx, done, err := r.client.WithLease(ctx)
+	ctx, done, err := r.client.WithLease(ctx, container.FetchLease()...)
 	if err != nil {
 		return nil, err
 	}
-	defer done(ctx)
+	defer done(context.WithoutCancel(ctx))
 	store := r.client.ContentStore()
 	claim := images.HandlerFunc(func(_ context.Context, desc ocispec.Descriptor) ([]ocispec.Descriptor, error) {
 		return nil, r.claim(ctx, there, store, desc)

@@ -145,6 +145,11 @@ func (r *resolver) get(ctx context.Context, candidates []string) (*images.Image,
 // until it is named and unpacked; it expires by itself if we die.
 func (r *resolver) pull(ctx context.Context, ref, full string) (*images.Image, error) {
 	defer trace.Region("image pull %s", full)()
+	ctx, done, err := r.client.WithLease(ctx, container.FetchLease()...)
+	if err != nil {
+		return nil, err
+	}
+	defer done(context.WithoutCancel(ctx))
 	hosts := docker.ConfigureDefaultRegistries(docker.WithPlainHTTP(docker.MatchLocalhost))
 	img, err := r.client.Pull(ctx, full,
 		containerd.WithPullUnpack,
@@ -190,5 +195,10 @@ func (r *resolver) open(ctx context.Context, record images.Image) (*container.Im
 
 func (r *resolver) unpack(ctx context.Context, img containerd.Image) error {
 	defer trace.Region("image unpack %s", img.Name())()
+	ctx, done, err := r.client.WithLease(ctx, container.FetchLease()...)
+	if err != nil {
+		return err
+	}
+	defer done(context.WithoutCancel(ctx))
 	return img.Unpack(ctx, r.snapshotter)
 }

@@ -47,8 +47,17 @@ func (p Prune) Do(ctx context.Context, report func(id string)) error {
 	if err := ws.Prune(ctx, p.PruneOptions, report); err != nil {
 		return err
 	}
-	if client != nil && !p.DryRun {
-		return p.objects(ctx, ws, client)
+	if client == nil || p.DryRun {
+		return nil
+	}
+	if err := p.objects(ctx, ws, client); err != nil {
+		return err
+	}
+	if err := client.DropFetches(ctx); err != nil {
+		return err
+	}
+	if p.Staging {
+		return p.shims(ctx, ws, client)
 	}
 	return nil
 }
@@ -139,4 +148,71 @@ func (p Prune) object(ctx context.Context, ws *workspace.Workspace, client *cont
 		return nil
 	}
 	return client.Release(ctx, object.ID)
+}
+
+// shims ends the shims that a client killed inside the creation of a task left:
+// those whose container is gone, and those of this workspace's runs that nobody
+// holds and that containerd knows no task of. Another process may be inside that
+// creation right now; it holds the run's lock, and its container is there.
+func (p Prune) shims(ctx context.Context, ws *workspace.Workspace, client *container.Client) error {
+	// containerd may be about to start one: look until there is none.
+	for again := true; again; {
+		shims, err := client.Shims(ctx)
+		again = false
+		for _, s := range shims {
+			if err != nil {
+				break
+			}
+			var ended bool
+			ended, err = p.shim(ctx, ws, client, s)
+			again = again || ended
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return p.cgroups(ws, client)
+}
+
+func (p Prune) shim(ctx context.Context, ws *workspace.Workspace, client *container.Client, s container.Shim) (bool, error) {
+	if s.Run != "" {
+		if s.Workdir != ws.Root {
+			return false, nil
+		}
+		lock, err := ws.HoldRun(s.Run, "prune")
+		var busy *workspace.BusyError
+		if errors.As(err, &busy) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		defer lock.Release()
+	}
+	return client.EndShim(ctx, s)
+}
+
+// cgroups removes the control groups of this workspace's runs that are not open.
+// They are listed first: a run that is opened meanwhile has none among them.
+func (p Prune) cgroups(ws *workspace.Workspace, client *container.Client) error {
+	all, err := client.Cgroups(ws.Root)
+	if err != nil || len(all) == 0 {
+		return err
+	}
+	runs, err := ws.OpenRuns()
+	if err != nil {
+		return err
+	}
+	open := map[string]bool{}
+	for _, run := range runs {
+		open[owner(ws, run.ID, "").NewID()] = true
+	}
+	for _, g := range all {
+		if !open[g.ID] {
+			if err := g.Reap(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

@@ -21,7 +21,7 @@ type Link struct {
 
 // Link points step at a committed run, in step-runs and in state.json. The
 // link is never missing while it is replaced; a crash between the two leaves
-// both runs referenced, and linking again mends it.
+// both runs referenced, and linking again mends it, as Prune does.
 //
 // It takes the workspace lock, shared, and the state lock.
 func (ws *Workspace) Link(ctx context.Context, step, id string) error {
@@ -47,7 +47,7 @@ func (ws *Workspace) Link(ctx context.Context, step, id string) error {
 	if err != nil {
 		return err
 	}
-	return ws.changeState(ctx, step, func(s *state) (bool, error) {
+	err = ws.changeState(ctx, func(s *state) (bool, error) {
 		entry := stepState{RunID: id, Fingerprint: m.Fingerprint}
 		if now, err := ws.Linked(step); err != nil || now != id {
 			if err := ws.ensure(linksDir); err != nil {
@@ -60,11 +60,16 @@ func (ws *Workspace) Link(ctx context.Context, step, id string) error {
 		changed := s.steps[step] != entry
 		s.steps[step] = entry
 		return changed, nil
-	})
+	}, nil)
+	if err != nil {
+		return fmt.Errorf("cannot link step %q: %w", step, err)
+	}
+	return nil
 }
 
 // Unlink removes the name of a step and never the run. The error wraps
-// [ErrNoStep] when no run bears the name. It takes the same locks as Link.
+// [ErrNoStep] when no run bears the name. The link goes last, so that after a
+// crash the step still has its name. It takes the same locks as Link.
 func (ws *Workspace) Unlink(ctx context.Context, step string) error {
 	if _, err := ws.Linked(step); err != nil {
 		return err
@@ -74,19 +79,26 @@ func (ws *Workspace) Unlink(ctx context.Context, step string) error {
 		return err
 	}
 	defer shared.Release()
-	return ws.changeState(ctx, step, func(s *state) (bool, error) {
-		if err := os.Remove(ws.path(linksDir, step)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return false, err
-		}
+	err = ws.changeState(ctx, func(s *state) (bool, error) {
 		_, had := s.steps[step]
 		delete(s.steps, step)
 		return had, nil
+	}, func() error {
+		err := os.Remove(ws.path(linksDir, step))
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
 	})
+	if err != nil {
+		return fmt.Errorf("cannot unlink step %q: %w", step, err)
+	}
+	return nil
 }
 
-// changeState runs change on state.json under the state lock and writes it
-// back if change says so, or if there was none.
-func (ws *Workspace) changeState(ctx context.Context, step string, change func(*state) (bool, error)) error {
+// changeState runs change on state.json under the state lock, writes it back if
+// change says so, or if there was none, and then runs after, which may be nil.
+func (ws *Workspace) changeState(ctx context.Context, change func(*state) (bool, error), after func() error) error {
 	lock, err := ws.wait(ctx, unix.F_WRLCK, stateByte)
 	if err != nil {
 		return err
@@ -100,10 +112,34 @@ func (ws *Workspace) changeState(ctx context.Context, step string, change func(*
 	if err == nil && (changed || s.rest == nil) {
 		err = ws.writeState(s)
 	}
-	if err != nil {
-		return fmt.Errorf("cannot link step %q: %w", step, err)
+	if err == nil && after != nil {
+		err = after()
 	}
-	return nil
+	return err
+}
+
+// mendState makes state.json agree with the links again, after a crash between
+// the two. Steps without a link stay as they are: should step-runs be lost,
+// state.json is what still knows the runs. The caller holds the workspace lock,
+// alone, so no link is under way.
+func (ws *Workspace) mendState(ctx context.Context) error {
+	links, err := ws.Links()
+	if err != nil || len(links) == 0 {
+		return err
+	}
+	return ws.changeState(ctx, func(s *state) (bool, error) {
+		changed := false
+		for _, l := range links {
+			if s.steps[l.Step].RunID == l.RunID {
+				continue
+			}
+			if m, err := ws.committed(l.RunID).Meta(); err == nil {
+				s.steps[l.Step] = stepState{RunID: l.RunID, Fingerprint: m.Fingerprint}
+				changed = true
+			}
+		}
+		return changed, nil
+	}, nil)
 }
 
 // Linked returns the id of the run that step points at. The error wraps

@@ -33,7 +33,8 @@ type PruneOptions struct {
 //
 // It marks under the workspace lock, taken alone; each run leaves runs/ in one
 // rename, and is deleted after the lock is released, on all cores. What an
-// earlier crash left in .pipex is removed too.
+// earlier crash left in .pipex is removed too, and a state.json that a crash
+// left behind the links is brought up to them.
 func (ws *Workspace) Prune(ctx context.Context, opt PruneOptions, report func(id string)) error {
 	trash, err := ws.mark(ctx, opt, report)
 	removeAll(trash)
@@ -81,7 +82,10 @@ func (ws *Workspace) mark(ctx context.Context, opt PruneOptions, report func(str
 		held.Release()
 		report(run.ID)
 	}
-	return trash, nil
+	if opt.DryRun {
+		return nil, nil
+	}
+	return trash, ws.mendState(ctx)
 }
 
 // active is the set of runs that something refers to.
