@@ -59,6 +59,12 @@ func (in Ingredients) Fingerprint() string {
 	mounts := append([]Content(nil), in.Mounts...)
 	sort.Slice(mounts, func(i, j int) bool { return mounts[i].Path < mounts[j].Path })
 	in.Mounts = mounts
+	if len(in.Cmd) == 0 {
+		in.Cmd = nil // whether it was left out or said to be empty
+	}
+	if len(in.Env) == 0 {
+		in.Env = nil
+	}
 	data, err := json.Marshal(in) // maps come out sorted; this cannot fail
 	if err != nil {
 		panic(err)

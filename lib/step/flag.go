@@ -2,6 +2,7 @@ package step
 
 import (
 	"bufio"
+	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -75,9 +76,12 @@ func ParseAge(s string) (time.Duration, error) {
 	}
 	d, err := time.ParseDuration(s)
 	if days, ok := strings.CutSuffix(s, "d"); ok {
-		var n int
-		n, err = strconv.Atoi(days)
-		d = time.Duration(n) * 24 * time.Hour
+		const day = 24 * time.Hour
+		var n int64
+		if n, err = strconv.ParseInt(days, 10, 64); n > int64(math.MaxInt64/day) {
+			err = strconv.ErrRange
+		}
+		d = time.Duration(n) * day
 	}
 	if err != nil || d < 0 {
 		return 0, Usage("invalid age %q: such as 90s, 12h or 30d", s)

@@ -1,0 +1,160 @@
+package step
+
+import (
+	"errors"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// parses checks a table of texts: what each one means, or that it is refused as
+// wrong usage.
+func parses[T comparable](t *testing.T, parse func(string) (T, error), good map[string]T, bad ...string) {
+	t.Helper()
+	for text, want := range good {
+		if got, err := parse(text); err != nil || got != want {
+			t.Errorf("%q: %+v, %v", text, got, err)
+		}
+	}
+	for _, text := range bad {
+		var usage *UsageError
+		if got, err := parse(text); !errors.As(err, &usage) {
+			t.Errorf("%q: %+v, %v", text, got, err)
+		}
+	}
+}
+
+func TestParseInput(t *testing.T) {
+	parses(t, ParseInput, map[string]Input{
+		"a":         {Step: "a"},
+		"a=r":       {Step: "a", Run: "r"},
+		"a:/p":      {Step: "a", Path: "/p"},
+		"a=r:/p=q":  {Step: "a", Run: "r", Path: "/p=q"},
+		"__proto__": {Step: "__proto__"},
+	}, "", "=r", ":/p", "a=", "a:", "a=:/p")
+}
+
+func TestParseMount(t *testing.T) {
+	parses(t, ParseMount, map[string]Mount{
+		"/h:/c": {Host: "/h", Path: "/c"},
+		"h h:/": {Host: "h h", Path: "/"},
+	}, "", "/h", ":", "/h:", ":/c", "/h:/c:ro", "/h:/c:rw", "/a:b:/c")
+}
+
+func TestParseCache(t *testing.T) {
+	parses(t, ParseCache, map[string]Cache{
+		"c:/p":           {Name: "c", Path: "/p"},
+		"c:/p:ro":        {Name: "c", Path: "/p", ReadOnly: true},
+		"c:/p:exclusive": {Name: "c", Path: "/p", Exclusive: true},
+	}, "", "c", "c:/p:rw", "c:/p:", "c:/p:ro:exclusive")
+}
+
+func TestParseAge(t *testing.T) {
+	parses(t, ParseAge, map[string]time.Duration{
+		"": 0, "90s": 90 * time.Second, "1h30m": 90 * time.Minute, "30d": 720 * time.Hour, "0d": 0,
+	}, "x", "1", "-1h", "-1d", "1.5d", "d", "999999d", "99999999999999999999d", "1dd")
+}
+
+func TestParseEnv(t *testing.T) {
+	t.Setenv("PIPEX_TEST_SET", "here=1")
+	for text, want := range map[string]string{"K=v": "v", "K=": "", "K=a=b": "a=b", "PIPEX_TEST_SET": "here=1", "K=\n": "\n"} {
+		if _, value, err := ParseEnv(text); err != nil || value != want {
+			t.Errorf("%q: %q, %v", text, value, err)
+		}
+	}
+	for _, text := range []string{"", "=v", "PIPEX_TEST_UNSET"} {
+		if key, value, err := ParseEnv(text); err == nil {
+			t.Errorf("%q: %q %q", text, key, value)
+		}
+	}
+}
+
+func readEnv(t *testing.T, text string) (map[string]string, error) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "env")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	env := map[string]string{"OLD": "1", "B": "old"}
+	return env, ReadEnvFile(path, env)
+}
+
+func TestReadEnvFile(t *testing.T) {
+	env, err := readEnv(t, "\ufeff# comment\n\n  A=1\nB=\"quoted # not a comment\" \r\nC=\nD=a=b")
+	want := map[string]string{"OLD": "1", "A": "1", "B": "\"quoted # not a comment\" ", "C": "", "D": "a=b"}
+	if err != nil || !maps.Equal(env, want) {
+		t.Errorf("%q, %v", env, err)
+	}
+	for _, text := range []string{"A", "=1", "export A=1", "A =1", "x\x00\nB"} {
+		if _, err := readEnv(t, text); err == nil || !strings.Contains(err.Error(), "env:") {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+// What is accepted holds what was said, and makes a spec that passes or is
+// refused for a reason; nothing else comes of any text.
+func FuzzFlags(f *testing.F) {
+	for _, text := range []string{"a=r:/p", "/h:/c", "c:/p:ro", "K=v", "a:", ":", "=", "::", "a=b=c:/d:e", "\x00:/\xff", "30d"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		s := Spec{Image: "i"}
+		if in, err := ParseInput(text); err == nil {
+			if again := in.Step + optional("=", in.Run) + optional(":", in.Path); again != text {
+				t.Errorf("input %q was read as %q", text, again)
+			}
+			s.Inputs = append(s.Inputs, in)
+		}
+		if m, err := ParseMount(text); err == nil {
+			if again := m.Host + ":" + m.Path; again != text {
+				t.Errorf("mount %q was read as %q", text, again)
+			}
+			s.Mounts = append(s.Mounts, m)
+		}
+		if c, err := ParseCache(text); err == nil {
+			if !strings.HasPrefix(text, c.Name+":"+c.Path) {
+				t.Errorf("cache %q was read as %+v", text, c)
+			}
+			s.Caches = append(s.Caches, c)
+		}
+		if key, value, err := ParseEnv(text); err == nil && strings.Contains(text, "=") {
+			if key+"="+value != text {
+				t.Errorf("variable %q was read as %q, %q", text, key, value)
+			}
+			s.Env = map[string]string{key: value}
+		}
+		checked(t, &s)
+	})
+}
+
+func optional(separator, text string) string {
+	if text == "" {
+		return ""
+	}
+	return separator + text
+}
+
+func FuzzEnvFile(f *testing.F) {
+	for _, text := range []string{"A=1\nB=2\n", "# x\n\n", "\ufeffA=1", "A", "=", "A=\x00", "A=1\r\n", strings.Repeat("x", 700) + "=1"} {
+		f.Add(text)
+	}
+	path := filepath.Join(f.TempDir(), "env")
+	f.Fuzz(func(t *testing.T, text string) {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		env := map[string]string{}
+		if ReadEnvFile(path, env) != nil {
+			return
+		}
+		for key, value := range env {
+			if key == "" || strings.ContainsAny(key, "= \t\n") || !strings.Contains(text, key+"="+value) {
+				t.Errorf("%q=%q was read from %q", key, value, text)
+			}
+		}
+	})
+}
