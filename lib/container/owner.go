@@ -171,7 +171,9 @@ func (c *Client) deleteTask(ctx context.Context, id string) error {
 	return nil
 }
 
-// Running tells whether the container called id has a task that has not ended.
+// Running tells whether the container called id has a task that was started and
+// has not ended. One that was only created waits for its client, and does nothing
+// more once that is dead.
 func (c *Client) Running(ctx context.Context, id string) (bool, error) {
 	r, err := c.tasks().Get(c.context(ctx), &tasksapi.GetRequest{ContainerID: id})
 	err = errdefs.FromGRPC(err)
@@ -181,7 +183,7 @@ func (c *Client) Running(ctx context.Context, id string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return r.Process.Status != task.Status_STOPPED, nil
+	return r.Process.Status != task.Status_STOPPED && r.Process.Status != task.Status_CREATED, nil
 }
 
 // Owned lists what is owned on behalf of a workspace's directory: each id under
