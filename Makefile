@@ -15,7 +15,7 @@ export PATH := $(BIN):$(CURDIR)/scripts:$(PATH)
 .PHONY: build demo test test-race test-faults bench check install deps test-deps clean
 
 build:
-	go build $(BUILDFLAGS) -ldflags='-s -w' -o $(BIN)/ ./cmd/...
+	@go build $(BUILDFLAGS) -ldflags='-s -w' -o $(BIN)/ ./cmd/...
 
 demo: deps build
 	@$(MAKE) --no-print-directory -C scripts/examples/gosource demo

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -37,7 +38,8 @@ var acts = map[string]func(*Workspace) error{
 			return err
 		}
 		fmt.Println("held")
-		select {}
+		time.Sleep(time.Hour)
+		return nil
 	},
 	"link": func(ws *Workspace) error {
 		for i := range 10 {
