@@ -59,7 +59,8 @@ func Connect(ctx context.Context, address, namespace string) (*Client, error) {
 	defer trace.Region("containerd connect")()
 	path := strings.TrimPrefix(address, "unix://")
 	dial := func(ctx context.Context, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", path)
+		conn, err := new(net.Dialer).DialContext(ctx, "unix", path)
+		return socket{conn}, err
 	}
 	// gRPC hides why it cannot connect behind its retries; a plain connection
 	// does not.
@@ -84,6 +85,18 @@ func Connect(ctx context.Context, address, namespace string) (*Client, error) {
 		snapshotter = DefaultSnapshotter
 	}
 	return &Client{Conn: conn, Namespace: namespace, Snapshotter: snapshotter, address: path}, nil
+}
+
+// socket is a connection that ends with the first write that fails. gRPC leaves
+// that to the reading side, which waits for ever where only writing fails.
+type socket struct{ net.Conn }
+
+func (s socket) Write(data []byte) (int, error) {
+	n, err := s.Conn.Write(data)
+	if err != nil {
+		s.Close()
+	}
+	return n, err
 }
 
 func unreachable(address string, err error) error {

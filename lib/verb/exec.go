@@ -130,6 +130,9 @@ func (x *execution) attach(ctx context.Context, task *container.Task) (int, erro
 	if err := x.follow(); err != nil {
 		return 0, err
 	}
+	if r := x.record(); r.FinishedAt != nil && r.ExitCode != nil {
+		return x.remove(ctx, task) // it came to its end, but for this
+	}
 	return x.finish(ctx, task)
 }
 
@@ -252,13 +255,22 @@ func (x *execution) finish(ctx context.Context, task *container.Task) (int, erro
 	if err := x.end(exit.At, &exit.Code, code); err != nil {
 		return 0, err
 	}
+	return x.remove(ctx, task)
+}
+
+// remove removes a task whose end is recorded, passes on what is left of its
+// logs, and returns its status.
+func (x *execution) remove(ctx context.Context, task *container.Task) (int, error) {
 	if err := task.Delete(ctx); err != nil {
 		return 0, err
 	}
 	for _, log := range x.logs {
 		x.warn(log.Stop())
 	}
-	return code, nil
+	if x.record().TimedOut {
+		return TimedOutCode, nil
+	}
+	return *x.record().ExitCode, nil
 }
 
 // wait waits for the task, forwards signals to it, and ends it when its time is
