@@ -7,6 +7,7 @@ import (
 	ucli "github.com/urfave/cli/v2"
 
 	"pipex/lib/cli"
+	"pipex/lib/process"
 	"pipex/lib/step"
 	"pipex/lib/verb"
 	"pipex/lib/workspace"
@@ -58,6 +59,7 @@ func main() {
 func commit(c *cli.Call, id string) error {
 	m, err := verb.Commit{
 		Place: verb.Place(c.Place()), AllowFailure: c.Bool("allow-failure"), AllowSpecial: c.Bool("allow-special"),
+		By: process.Parent(), // the script that calls pipex-link next
 	}.Do(c.Context.Context, id)
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 
 	"pipex/lib/cli"
 	"pipex/lib/image"
+	"pipex/lib/process"
 	"pipex/lib/verb"
 )
 
@@ -43,6 +44,7 @@ func prepare(c *cli.Call) (int, error) {
 	}
 	p, err := verb.Prepare{
 		Place: verb.Place(c.Place()), Spec: *spec, RunID: c.String("run-id"), Cached: c.Bool("cached"), Resolve: image.Resolve,
+		By: process.Parent(), // the script that calls pipex-exec next
 	}.Do(c.Context.Context)
 	if err != nil {
 		return 0, err

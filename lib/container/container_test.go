@@ -150,14 +150,3 @@ func TestNobodyAnswers(t *testing.T) {
 		}
 	}
 }
-
-// A process is told from a later one with the same number by when it started.
-func TestStarted(t *testing.T) {
-	own := started(os.Getpid())
-	if own == "" || own != started(os.Getpid()) || own == started(1) {
-		t.Errorf("%q, process 1: %q", own, started(1))
-	}
-	if s := started(1 << 30); s != "" {
-		t.Errorf("a process that is none: %q", s)
-	}
-}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"pipex/lib/container"
+	"pipex/lib/process"
 	"pipex/lib/trace"
 	"pipex/lib/tree"
 	"pipex/lib/workspace"
@@ -19,6 +20,8 @@ type Commit struct {
 	// AllowSpecial drops FIFOs, sockets and devices from the artifacts, instead
 	// of refusing a run that has some.
 	AllowSpecial bool
+	// By is who is going to name the run; see [workspace.Workspace.Claim].
+	By process.ID
 }
 
 // Do publishes the run id, atomically and durably: when it returns nil,
@@ -63,6 +66,7 @@ func (p Commit) Do(ctx context.Context, id string) (*workspace.Meta, error) {
 		return nil, err
 	}
 	end()
+	p.warn(ws.Claim(id, p.By))
 	if m.Container != nil {
 		if err := p.forget(ctx, m.Container); err != nil {
 			p.warn(fmt.Errorf("run %q is committed, but what it owns in containerd is left to pipex-prune: %w", id, err))

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"pipex/lib/container"
+	"pipex/lib/process"
 	"pipex/lib/step"
 	"pipex/lib/trace"
 	"pipex/lib/tree"
@@ -23,6 +24,8 @@ type Prepare struct {
 	// Cached asks for a committed, successful run with the same fingerprint
 	// before a new one is made.
 	Cached bool
+	// By is who is going to execute the run; see [workspace.Workspace.Claim].
+	By process.ID
 	// Resolve finds the image; it is lib/image's, handed in so that the verbs
 	// that need no images do not carry what fetches them.
 	Resolve func(ctx context.Context, c *container.Client, ref string, pull step.Pull) (*container.Image, error)
@@ -150,6 +153,7 @@ func (p Prepare) stage(ctx context.Context, ws *workspace.Workspace, mounts []wo
 		}
 		return nil, err
 	}
+	p.warn(ws.Claim(p.RunID, p.By))
 	return &Prepared{RunID: p.RunID, Fingerprint: m.Fingerprint}, nil
 }
 

@@ -15,8 +15,8 @@ import (
 type Prune struct {
 	Place
 	workspace.PruneOptions
-	// Staging reclaims abandoned open runs too: those that no process holds,
-	// that run no task, and that are older than OlderThan.
+	// Staging reclaims abandoned open runs too: those that no process holds or
+	// has claimed, that run no task, and that are older than OlderThan.
 	Staging bool
 }
 
@@ -84,14 +84,18 @@ func (p Prune) staging(ctx context.Context, ws *workspace.Workspace, client *con
 func (p Prune) abandoned(ctx context.Context, ws *workspace.Workspace, client *container.Client, run workspace.Run) (bool, error) {
 	run, lock, err := hold(ws, run.ID, "prune")
 	var busy *workspace.BusyError
-	if errors.As(err, &busy) || errors.Is(err, workspace.ErrNoRun) {
+	if errors.As(err, &busy) {
+		p.warn(fmt.Errorf("passed over: %w", err))
+		return false, nil
+	}
+	if errors.Is(err, workspace.ErrNoRun) {
 		return false, nil
 	}
 	if err != nil || run.Committed {
 		return false, err
 	}
 	defer lock.Release()
-	if age(run) < p.OlderThan {
+	if age(run) < p.OlderThan || ws.Claimed(run.ID) {
 		return false, nil
 	}
 	if m, err := run.Meta(); err == nil && m.Container != nil {
@@ -135,6 +139,10 @@ func (p Prune) objects(ctx context.Context, ws *workspace.Workspace, client *con
 }
 
 func (p Prune) object(ctx context.Context, ws *workspace.Workspace, client *container.Client, object container.Object) error {
+	if _, err := ws.OpenRun(object.Run); err == nil {
+		return nil
+	}
+	// A prepare or a discard may be on its way: look again when it is not.
 	lock, err := ws.HoldRun(object.Run, "prune")
 	var busy *workspace.BusyError
 	if errors.As(err, &busy) {

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"time"
 
 	"pipex/lib/container"
 	"pipex/lib/workspace"
@@ -46,13 +47,28 @@ func owner(ws *workspace.Workspace, run, step string) container.Owner {
 	return container.Owner{Workspace: ws.ID, Workdir: ws.Root, Run: run, Step: step, Version: workspace.Version}
 }
 
+// Prune takes the lock of a run for a moment, to see whether it is anybody's. A
+// verb that meets it there tries again that often, holdPause apart.
+const (
+	holdTries = 20
+	holdPause = 10 * time.Millisecond
+)
+
 // hold takes the lock of an open run and only then looks at it, so that what is
 // seen cannot change but by the caller.
 func hold(ws *workspace.Workspace, id, verb string) (run workspace.Run, lock *workspace.Lock, err error) {
 	if run, err = ws.Run(id); err != nil || run.Committed {
 		return run, nil, err
 	}
-	if lock, err = ws.HoldRun(id, verb); err != nil {
+	for try := 1; ; try++ {
+		var busy *workspace.BusyError
+		lock, err = ws.HoldRun(id, verb)
+		if !errors.As(err, &busy) || verb == "prune" || try == holdTries {
+			break
+		}
+		time.Sleep(holdPause)
+	}
+	if err != nil {
 		return run, nil, err
 	}
 	if run, err = ws.Run(id); err != nil || run.Committed {

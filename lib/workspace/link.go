@@ -64,6 +64,7 @@ func (ws *Workspace) Link(ctx context.Context, step, id string) error {
 	if err != nil {
 		return fmt.Errorf("cannot link step %q: %w", step, err)
 	}
+	ws.unclaim(id)
 	return nil
 }
 

@@ -23,17 +23,20 @@ import (
 //
 //	run        exclusive, by whatever changes an open run or removes one:
 //	           prepare, exec, commit, discard, prune. exec holds it while the
-//	           command runs. Nobody ever waits for it: who finds it taken says
-//	           who has it, or passes the run over.
+//	           command runs. Nobody waits until it is free: who finds it taken
+//	           says who has it, or passes the run over. exec, commit and
+//	           discard try again for a moment before that, since prune takes it
+//	           to see whether a run is anybody's.
 //	cache      exclusive, by exec for an exclusive cache while the command
 //	           runs. Several are taken in order of their names.
 //	workspace  shared by whatever adds a reference to a run (prepare, link,
 //	           commit's rename); exclusive for prune's mark. Milliseconds.
-//	state      exclusive, by link while it changes a link and state.json.
+//	state      exclusive, by link while it changes a link and state.json, and by
+//	           prune when it mends state.json.
 //
 // Of those that are waited for, cache comes before workspace and workspace
-// before state, so nobody waits in a circle. Since a run's is never waited for,
-// it may be taken at any point.
+// before state, so nobody waits in a circle. Since a run's is only tried, it
+// may be taken at any point.
 //
 // Who holds a run or a cache is written beside it, in .pipex/holders, for
 // people only: nothing decides by it.

@@ -164,7 +164,7 @@ func (ws *Workspace) spare(runs []Run, active map[string]bool, opt PruneOptions)
 	for _, c := range all {
 		kept[c.step]++
 		switch {
-		case active[c.ID], kept[c.step] <= opt.KeepLast, time.Since(c.finished) < opt.OlderThan:
+		case active[c.ID], ws.Claimed(c.ID), kept[c.step] <= opt.KeepLast, time.Since(c.finished) < opt.OlderThan:
 		default:
 			spare = append(spare, c.Run)
 		}
@@ -176,7 +176,7 @@ func (ws *Workspace) spare(runs []Run, active map[string]bool, opt PruneOptions)
 // sweep removes what a crash left in .pipex: everything there is named for the
 // run whose lock protects it, and a lock that can be had is nobody's.
 func (ws *Workspace) sweep() {
-	for _, dir := range []string{"tmp", "new", "holders"} {
+	for _, dir := range []string{"tmp", "new", "holders", "claims"} {
 		entries, _ := os.ReadDir(ws.path(private, dir))
 		for _, e := range entries {
 			ws.sweepEntry(dir, e.Name())
@@ -188,6 +188,11 @@ func (ws *Workspace) sweepEntry(dir, entry string) {
 	owner := entry
 	if i := strings.LastIndexByte(entry, '.'); i >= 0 {
 		owner = entry[:i]
+	}
+	if dir == "claims" && ws.Claimed(owner) {
+		if _, err := ws.Run(owner); err == nil {
+			return
+		}
 	}
 	var lock *Lock
 	var err error

@@ -227,6 +227,7 @@ func (ws *Workspace) Discard(r Run) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("cannot discard run %q: %w", r.ID, err)
 	}
+	ws.unclaim(r.ID)
 	return nil
 }
 
