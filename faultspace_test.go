@@ -1,0 +1,247 @@
+package pipex_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// small mounts a file system of a few MiB, tmpfs or a loop-mounted ext4.
+func small(t *testing.T, kind string) string {
+	t.Helper()
+	dir := t.TempDir()
+	mount := []string{"mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", dir}
+	if kind == "ext4" {
+		image := filepath.Join(t.TempDir(), "image")
+		if err := os.WriteFile(image, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(image, 8<<20); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := output("mkfs.ext4", "-q", "-m", "0", image); err != nil {
+			t.Fatal(err)
+		}
+		mount = []string{"mount", "-o", "loop", image, dir}
+	}
+	if _, err := output(mount[0], mount[1:]...); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, 0); err != nil {
+			t.Errorf("unmount: %v", err)
+			unix.Unmount(dir, unix.MNT_DETACH)
+		}
+	})
+	return dir
+}
+
+// fill leaves no room for a byte more in the file system of dir; the file it
+// returns is what to remove.
+func fill(t *testing.T, dir string) string {
+	t.Helper()
+	path := filepath.Join(dir, "filler")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for size := 1 << 20; size > 0; {
+		if _, err = f.Write(make([]byte, size)); err != nil {
+			size /= 2
+		}
+	}
+	f.Sync()
+	return path
+}
+
+func free(t *testing.T, filler string) {
+	t.Helper()
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// On a full disk each verb does its work or says that there is no space, and
+// once there is, everything goes on from where it was. Nothing is lost; discard
+// and prune, which make room, work on the full disk.
+func TestFaultFullDisk(t *testing.T) {
+	for _, kind := range []string{"tmpfs", "ext4"} {
+		t.Run(kind, func(t *testing.T) {
+			dir := small(t, kind)
+			b := newBench(t, dir)
+			refused := func(args ...string) {
+				t.Helper()
+				status, _, stderr := b.call(args...)
+				if status == 0 || !strings.Contains(stderr, "no space left") || strings.Contains(stderr, "\n") {
+					t.Errorf("%s on a full disk: status %d: %s", args[0], status, stderr)
+				}
+			}
+			published(b, "old")
+			b.must("pipex-link", "step", "old")
+
+			// During exec: the step itself finds no space, and that is its failure.
+			run := b.must("pipex-prepare", "--image", "busybox", "--", "sh", "-c", "echo begun; cat /dev/zero >/output/zeros")
+			status, stdout, stderr := b.call("pipex-exec", run)
+			if stdout != "begun" {
+				t.Errorf("exec: status %d, %q, %q", status, stdout, stderr)
+			}
+			b.must("pipex-discard", run) // full as it is
+			b.swept()
+
+			run = b.must("pipex-prepare", "--image", "busybox", "--", "sh", "-c", "echo more >>/output/f")
+			filler := fill(t, dir)
+			refused("pipex-prepare", "--image", "busybox", "--", "true")
+			refused("pipex-exec", run)
+			free(t, filler)
+			b.must("pipex-exec", run)
+
+			filler = fill(t, dir)
+			refused("pipex-commit", run)
+			if !b.exists("staging", run) || b.exists("runs", run) {
+				t.Error("half committed")
+			}
+			free(t, filler)
+			b.must("pipex-commit", run)
+			b.verified()
+
+			filler = fill(t, dir)
+			refused("pipex-link", "step", run)
+			if now := b.must("pipex-link", "step"); now != "old" && now != run {
+				t.Errorf("step names %s", now)
+			}
+			if !b.exists("step-runs", "step", "artifacts") {
+				t.Error("the link is broken")
+			}
+			free(t, filler)
+			b.must("pipex-link", "step", run)
+			b.agreed()
+
+			published(b, "spare")
+			filler = fill(t, dir)
+			if gone := b.must("pipex-prune"); gone != "old\nspare" {
+				t.Errorf("prune removed %q", gone)
+			}
+			free(t, filler)
+			b.reclaim()
+			b.clean()
+			b.verified()
+		})
+	}
+}
+
+const farm = `
+include %s/pipex.mk
+N := %d
+PIPEX_STEPS := $(shell seq -f s%%g 1 $(N)) all-of-them
+$(call pipex-stamp,all-of-them): $(call pipex-stamp,$(shell seq -f s%%g 1 $(N)))
+	$(PIPEX_STEP) --image busybox $(PIPEX_INPUTS) -- sh -c 'cat /input/*/n | wc -l >/output/n'
+$(call pipex-stamp,s1): $(PIPEX_STAMPS)/s%%:
+	$(PIPEX_STEP) --image busybox -- sh -c 'echo $* >/output/n'
+$(call pipex-stamp,$(shell seq -f s%%g 2 $(N))): $(PIPEX_STAMPS)/s%%: $(PIPEX_STAMPS)/s1
+	$(PIPEX_STEP) --image busybox --input s1 -- sh -c 'cat /input/s1/n >/dev/null && echo $* >/output/n'
+$(pipex-aliases)
+.DEFAULT_GOAL := all-of-them
+`
+
+// Two pipelines in one workspace, each with make -j, beside prune without end
+// and readers that follow the links: nothing fails, nothing is missing.
+func TestFaultConcurrentPipelines(t *testing.T) {
+	n := times(12, 200)
+	b := newBench(t, t.TempDir())
+	if err := os.WriteFile(filepath.Join(b.dir, "Makefile"), fmt.Appendf(nil, farm, site.scripts, n), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	published(b, "first")
+	b.must("pipex-link", "reader", "first")
+
+	var stop atomic.Bool
+	var around sync.WaitGroup
+	around.Add(2)
+	go func() {
+		defer around.Done()
+		for !stop.Load() {
+			if status, _, stderr := b.call("pipex-prune"); status != 0 || stderr != "" {
+				t.Errorf("prune: status %d: %s", status, stderr)
+				return
+			}
+		}
+	}()
+	go func() {
+		defer around.Done()
+		seen := map[string]bool{}
+		for !stop.Load() {
+			links, err := filepath.Glob(b.path("step-runs", "*"))
+			if err != nil {
+				t.Error(err)
+			}
+			for _, link := range links {
+				seen[link] = true
+			}
+			for link := range seen { // once there, there for ever
+				if _, err := os.ReadDir(link + "/artifacts/."); err != nil {
+					t.Errorf("a reader: %v", err)
+					return
+				}
+			}
+		}
+		t.Logf("readers followed %d links", len(seen))
+	}()
+
+	makes := make([]*exec.Cmd, 2)
+	outputs := make([]bytes.Buffer, 2)
+	for i := range makes {
+		// The second pipeline makes the same steps again, under its own stamps.
+		makes[i] = b.command("make", "-j16", fmt.Sprintf("PIPEX_STAMPS=%s/stamps%d", b.dir, i))
+		makes[i].Stdout, makes[i].Stderr = &outputs[i], &outputs[i]
+		if err := makes[i].Start(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, m := range makes {
+		if err := m.Wait(); err != nil {
+			t.Errorf("make: %v\n%s", err, outputs[i].Bytes())
+		}
+	}
+	stop.Store(true)
+	around.Wait()
+	if got, err := os.ReadFile(b.path("step-runs", "all-of-them", "artifacts", "n")); strings.TrimSpace(string(got)) != fmt.Sprint(n) {
+		t.Errorf("the last step counted %q of %d steps: %v", got, n, err)
+	}
+	b.agreed()
+	b.must("pipex-prune")
+	b.verified()
+	b.clean()
+}
+
+// Sixteen processes give one step its name at once.
+func TestFaultOneStepManyLinks(t *testing.T) {
+	b := newBench(t, t.TempDir())
+	for i := range 16 {
+		published(b, fmt.Sprint("run", i))
+	}
+	var all sync.WaitGroup
+	for i := range 16 {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			for range times(3, 40) {
+				if status, _, stderr := b.call("pipex-link", "step", fmt.Sprint("run", i)); status != 0 {
+					t.Errorf("status %d: %s", status, stderr)
+				}
+			}
+		}()
+	}
+	all.Wait()
+	b.agreed()
+	b.must("pipex-prune")
+	b.swept()
+}
