@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -39,11 +40,12 @@ func dice(t *testing.T) *rand.Rand {
 type bench struct {
 	*testing.T
 	dir, namespace string
+	sockets        []string // of shims, when it began
 }
 
 func newBench(t *testing.T, dir string) *bench {
 	t.Helper()
-	b := &bench{t, dir, "faults-" + strings.ToLower(filepath.Base(t.Name()))}
+	b := &bench{T: t, dir: dir, namespace: "faults-" + strings.ToLower(filepath.Base(t.Name())), sockets: shimSockets()}
 	t.Cleanup(func() {
 		for i := 0; i < 50 && b.open() > 0; i++ {
 			b.call("pipex-prune", "--staging")
@@ -51,6 +53,11 @@ func newBench(t *testing.T, dir string) *bench {
 		}
 	})
 	return b
+}
+
+func shimSockets() []string {
+	sockets, _ := filepath.Glob("/run/containerd/s/*")
+	return sockets
 }
 
 func (b *bench) open() int {
@@ -174,6 +181,15 @@ func (b *bench) clean() {
 	for _, line := range b.lines("find", filepath.Dir(site.address), "-path", "*.task/"+b.namespace+"/*", "-prune") {
 		b.Errorf("left: bundle %s", line)
 	}
+	left, _ := filepath.Glob(filepath.Join("/run/containerd/runc", b.namespace, "*"))
+	for _, socket := range shimSockets() {
+		if !slices.Contains(b.sockets, socket) {
+			left = append(left, socket)
+		}
+	}
+	for _, path := range left {
+		b.Errorf("left: %s", path)
+	}
 }
 
 func (b *bench) lines(args ...string) []string {
@@ -228,7 +244,7 @@ func TestFaultKilled(t *testing.T) {
 		prepare := []string{"pipex-prepare", "--run-id", run, "--step", step, "--image", "busybox",
 			"--", "sh", "-c", "echo out; echo err >&2; mkdir /output/d; for f in 1 2 3; do echo $f >/output/d/$f; done"}
 		verbs := map[string][]string{
-			"prepare": prepare, "exec": {"pipex-exec", run}, "commit": {"pipex-commit", run}, "link": {"pipex-link", step, run},
+			"prepare": prepare, "exec": {"pipex-exec", "--interactive", run}, "commit": {"pipex-commit", run}, "link": {"pipex-link", step, run},
 			"discard": {"pipex-discard", run}, "prune": {"pipex-prune", "--staging"},
 		}
 		order := [][]string{

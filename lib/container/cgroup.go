@@ -17,9 +17,13 @@ import (
 // Cgroups are the control groups of one container, called NAMESPACE/ID in each
 // hierarchy.
 type Cgroups struct {
-	ID   string
-	dirs []string
+	ID    string
+	dirs  []string
+	state string
 }
+
+// runcState is where containerd has runc keep what it knows of containers.
+const runcState = "/run/containerd/runc"
 
 // Cgroups lists the control groups on this machine that are called as those of
 // the runs of a workspace are, whichever containerd made them. runc, killed
@@ -42,13 +46,13 @@ func (c *Client) Cgroups(workdir string) ([]Cgroups, error) {
 	}
 	var all []Cgroups
 	for id, dirs := range found {
-		all = append(all, Cgroups{id, dirs})
+		all = append(all, Cgroups{id, dirs, filepath.Join(runcState, c.Namespace, id)})
 	}
 	return all, nil
 }
 
-// Reap removes the control groups of a container that is gone, and ends the
-// processes in them. That it is gone, in any containerd, is for the caller to
+// Reap removes the control groups of a container that is gone, ends the
+// processes in them, and has runc forget it. That it is gone, in any containerd, is for the caller to
 // know.
 func (g Cgroups) Reap() error {
 	for _, dir := range g.dirs {
@@ -56,7 +60,7 @@ func (g Cgroups) Reap() error {
 			return err
 		}
 	}
-	return nil
+	return os.RemoveAll(g.state)
 }
 
 // hierarchies lists where control groups are mounted (cgroups(7), proc(5)): one

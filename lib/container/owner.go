@@ -111,6 +111,7 @@ func (c *Client) Release(ctx context.Context, id string) error {
 	if err := c.removeContainer(ctx, id); err != nil {
 		return fmt.Errorf("cannot remove container %q: %w", id, err)
 	}
+	removeSocket(c.address, c.Namespace, id)
 	return c.Forget(ctx, id)
 }
 

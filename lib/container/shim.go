@@ -3,6 +3,8 @@ package container
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -138,7 +140,15 @@ func (c *Client) EndShim(ctx context.Context, s Shim) (bool, error) {
 	if err := ended(fd); err != nil {
 		return false, err
 	}
+	defer removeSocket(s.option("-address"), c.Namespace, s.ID)
 	return true, s.clean(ctx)
+}
+
+// removeSocket removes the socket of a shim that is gone, which only the shim
+// itself would have done: containerd calls it by a hash of whom it works for.
+func removeSocket(address, namespace, id string) {
+	sum := sha256.Sum256([]byte(filepath.Join(address, namespace, id)))
+	os.Remove(filepath.Join("/run/containerd/s", hex.EncodeToString(sum[:])))
 }
 
 // ended waits until a process has ended.
@@ -166,12 +176,11 @@ func (c *Client) endStray(ctx context.Context, id string) error {
 
 // clean removes what a killed shim leaves, as containerd does for one that
 // crashed: the shim's program, called with "delete", removes container, cgroup
-// and mounts; the bundle and the socket are left to the caller.
+// and mounts; the bundle is left to the caller.
 func (s *Shim) clean(ctx context.Context) error {
 	if filepath.Base(s.bundle) != s.ID {
 		return nil // never came to have one
 	}
-	socket, _ := os.ReadFile(filepath.Join(s.bundle, "address"))
 	cmd := exec.CommandContext(ctx, s.command[0], "-namespace", s.option("-namespace"), "-address", s.option("-address"),
 		"-id", s.ID, "-bundle", s.bundle, "delete")
 	cmd.Dir = s.bundle
@@ -187,9 +196,6 @@ func (s *Shim) clean(ctx context.Context) error {
 	work, err := os.Readlink(filepath.Join(s.bundle, "work"))
 	if err == nil && filepath.Base(work) == s.ID {
 		os.RemoveAll(work)
-	}
-	if path, ok := strings.CutPrefix(string(socket), "unix://"); ok {
-		os.Remove(path)
 	}
 	return os.RemoveAll(s.bundle)
 }
