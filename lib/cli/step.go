@@ -29,6 +29,12 @@ func StepFlags() []cli.Flag {
 		&cli.StringFlag{Name: "user", Usage: "`UID[:GID]` or NAME[:GROUP] (the image's)"},
 		&cli.StringFlag{Name: "network", Usage: "`NET` that the step can reach: none (default), host"},
 		&cli.DurationFlag{Name: "timeout", Usage: "end the command after `TIME`, such as 90s or 1h30m"},
+		&cli.StringFlag{Name: "memory", Usage: "limit of memory, `SIZE` such as 512m; what needs more is killed"},
+		&cli.Float64Flag{Name: "cpus", Usage: "limit of processors, `N` such as 1.5"},
+		&cli.Int64Flag{Name: "pids", Usage: "limit of processes, `N`"},
+		&cli.StringSliceFlag{Name: "ulimit", Usage: "limit of each process, as setrlimit(2) has it: `NAME=SOFT[:HARD]`"},
+		&cli.StringFlag{Name: "shm-size", Usage: "`SIZE` of /dev/shm (64m)"},
+		&cli.BoolFlag{Name: "no-init", Usage: "the command is process 1 itself, without tini before it"},
 		&cli.BoolFlag{Name: "read-only", Usage: "a root file system that cannot be written"},
 		&cli.StringFlag{Name: "hostname", Usage: "what the container calls itself, `NAME` (" + step.DefaultHostname + ")"},
 		&cli.StringFlag{Name: "spec", Usage: "all of the above as JSON from `FILE`, or - for standard input; other options add to it"},
@@ -46,7 +52,7 @@ func (c *Call) Spec() (*step.Spec, error) {
 		}
 	}
 	c.override(s)
-	for _, add := range []func(*step.Spec) error{c.addInputs, c.addMounts, c.addEnv} {
+	for _, add := range []func(*step.Spec) error{c.addInputs, c.addMounts, c.addEnv, c.addLimits} {
 		if err := add(s); err != nil {
 			return nil, err
 		}
@@ -83,6 +89,9 @@ func (c *Call) override(s *step.Spec) {
 	}
 	if c.IsSet("timeout") {
 		s.Timeout = step.Duration(c.Duration("timeout"))
+	}
+	if c.IsSet("no-init") {
+		s.NoInit = c.Bool("no-init")
 	}
 	if c.IsSet("read-only") {
 		s.ReadOnly = c.Bool("read-only")
@@ -140,6 +149,30 @@ func (c *Call) addEnv(s *step.Spec) error {
 		}
 		s.Env[key] = v
 	}
+	return nil
+}
+
+func (c *Call) addLimits(s *step.Spec) (err error) {
+	if c.IsSet("memory") {
+		if s.Memory, err = step.ParseSize(c.String("memory")); err != nil {
+			return err
+		}
+	}
+	if c.IsSet("shm-size") {
+		if s.ShmSize, err = step.ParseSize(c.String("shm-size")); err != nil {
+			return err
+		}
+	}
+	if c.IsSet("cpus") {
+		s.CPUs = c.Float64("cpus")
+	}
+	if c.IsSet("pids") {
+		s.Pids = c.Int64("pids")
+	}
+	if c.IsSet("cpus") && s.CPUs == 0 || c.IsSet("pids") && s.Pids == 0 {
+		return step.Usage("a limit of 0 leaves nothing; leave it out for none")
+	}
+	s.Ulimits = append(s.Ulimits, c.StringSlice("ulimit")...)
 	return nil
 }
 

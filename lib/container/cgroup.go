@@ -32,7 +32,7 @@ const runcState = "/run/containerd/runc"
 func (c *Client) Cgroups(workdir string) ([]Cgroups, error) {
 	hierarchies, err := hierarchies()
 	if err != nil {
-		return nil, fmt.Errorf("cannot find the control groups: %w", err)
+		return nil, err
 	}
 	found := map[string][]string{}
 	for _, hierarchy := range hierarchies {
@@ -65,19 +65,36 @@ func (g Cgroups) Reap() error {
 
 // hierarchies lists where control groups are mounted (cgroups(7), proc(5)): one
 // place with version 2, one for each controller with version 1.
-func hierarchies() ([]string, error) {
+func hierarchies() (dirs []string, err error) {
+	err = cgroupMounts(func(dir, _ string) { dirs = append(dirs, dir) })
+	return dirs, err
+}
+
+// controllers lists what control groups can control here, in either version.
+func controllers() (names []string, err error) {
+	err = cgroupMounts(func(dir, options string) {
+		names = append(names, strings.Split(options, ",")...)
+		data, _ := os.ReadFile(filepath.Join(dir, "cgroup.controllers"))
+		names = append(names, strings.Fields(string(data))...)
+	})
+	return names, err
+}
+
+// cgroupMounts calls do with each place where control groups are mounted, and
+// the options of the file system, which in version 1 are its controllers.
+func cgroupMounts(do func(dir, options string)) error {
 	data, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
-		return nil, err
+		return fmt.Errorf("cannot find the control groups: %w", err)
 	}
-	var dirs []string
 	for line := range strings.Lines(string(data)) {
-		mount, kind, _ := strings.Cut(line, " - ")
-		if fields := strings.Fields(mount); strings.HasPrefix(kind, "cgroup") && len(fields) > 4 {
-			dirs = append(dirs, fields[4])
+		mount, super, _ := strings.Cut(line, " - ")
+		fields, of := strings.Fields(mount), strings.Fields(super)
+		if len(fields) > 4 && len(of) > 2 && strings.HasPrefix(of[0], "cgroup") {
+			do(fields[4], of[2])
 		}
 	}
-	return dirs, nil
+	return nil
 }
 
 // reapTries is how often it is looked whether killed processes have left their

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"sort"
 	"strings"
 
@@ -38,6 +39,10 @@ type Config struct {
 	Writable []string
 	// Stdin is a FIFO, or empty for none.
 	Stdin string
+	// Init is a program of the host's, linked statically, that is process 1 and
+	// starts the command; see [Init]. Empty has the command be process 1.
+	Init   string
+	Limits Limits
 }
 
 // Mount puts a host file or directory into the container.
@@ -58,12 +63,13 @@ func (c *Client) spec(ctx context.Context, record *containers.Container, cfg *Co
 	opts := []oci.SpecOpts{
 		oci.WithDefaultPathEnv,
 		oci.WithEnv(cfg.Env),
-		oci.WithProcessArgs(cfg.Args...),
+		oci.WithProcessArgs(cfg.args()...),
 		oci.WithProcessCwd(cfg.Cwd),
 		oci.WithHostname(cfg.Hostname),
 		oci.WithDroppedCapabilities(dropped),
 		withoutRlimits,
-		withMounts(cfg.Mounts),
+		withLimits(cfg.Limits),
+		withMounts(cfg.mounts()),
 	}
 	if cfg.HostNetwork {
 		opts = append(opts, oci.WithHostNamespace(specs.NetworkNamespace))
@@ -76,6 +82,20 @@ func (c *Client) spec(ctx context.Context, record *containers.Container, cfg *Co
 	}
 	opts = append(opts, withSeccomp)
 	return oci.GenerateSpec(ctx, c, record, opts...)
+}
+
+func (c *Config) args() []string {
+	if c.Init == "" {
+		return c.Args
+	}
+	return append([]string{initPath, "--"}, c.Args...)
+}
+
+func (c *Config) mounts() []Mount {
+	if c.Init == "" {
+		return c.Mounts
+	}
+	return append(slices.Clone(c.Mounts), Mount{Source: c.Init, Destination: initPath, ReadOnly: true})
 }
 
 // withoutRlimits leaves the limits that containerd itself runs under, as docker

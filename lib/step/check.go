@@ -4,8 +4,11 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"unicode/utf8"
+
+	units "github.com/docker/go-units"
 
 	"pipex/lib/workspace"
 )
@@ -21,7 +24,7 @@ func (s *Spec) Check() error {
 			return err
 		}
 	}
-	for _, check := range []func() error{s.checkText, s.checkImage, s.checkEnv, s.checkProcess, s.checkSources, s.checkPaths} {
+	for _, check := range []func() error{s.checkText, s.checkImage, s.checkEnv, s.checkProcess, s.checkLimits, s.checkSources, s.checkPaths} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -73,8 +76,8 @@ func (s *Spec) checkImage() error {
 	default:
 		return Usage("invalid pull policy %q: missing, always or never", s.Pull)
 	}
-	if s.Image == "" && len(s.Cmd) > 0 {
-		return Usage("a command needs --image: without one a run has no container")
+	if what := s.container(); s.Image == "" && what != "" {
+		return Usage("%s needs --image: without one a run has no container", what)
 	}
 	if len(s.Cmd) > 0 && s.Cmd[0] == "" {
 		return Usage("the command is empty")
@@ -85,6 +88,27 @@ func (s *Spec) checkImage() error {
 		}
 	}
 	return nil
+}
+
+// container names the first thing asked for that only a container has.
+func (s *Spec) container() string {
+	l := s.Limits
+	for _, c := range []struct {
+		asked bool
+		what  string
+	}{
+		{len(s.Cmd) > 0, "a command"},
+		{l.Memory != 0 || l.CPUs != 0 || l.Pids != 0 || l.ShmSize != 0 || len(l.Ulimits) > 0, "a limit"},
+		{s.Network != NetworkNone, "a network"},
+		{s.User != "", "a user"},
+		{s.ReadOnly, "--read-only"},
+		{s.NoInit, "--no-init"},
+	} {
+		if c.asked {
+			return c.what
+		}
+	}
+	return ""
 }
 
 func (s *Spec) checkEnv() error {
@@ -117,6 +141,28 @@ func (s *Spec) checkProcess() error {
 	}
 	if s.Timeout < 0 {
 		return Usage("a timeout cannot be negative")
+	}
+	return nil
+}
+
+// minMemory is docker's: with less not even an init starts.
+const minMemory = 6 << 20
+
+func (s *Spec) checkLimits() error {
+	l := s.Limits
+	if l.Memory != 0 && l.Memory < minMemory {
+		return Usage("a memory limit of %d bytes is too small: 6m at least", l.Memory)
+	}
+	if l.CPUs != 0 && !(l.CPUs >= 0.01 && l.CPUs <= float64(runtime.NumCPU())) {
+		return Usage("cannot limit to %g CPUs: 0.01 to %d on this machine", l.CPUs, runtime.NumCPU())
+	}
+	if l.Pids < 0 || l.ShmSize < 0 {
+		return Usage("a limit cannot be negative")
+	}
+	for _, u := range l.Ulimits {
+		if _, err := units.ParseUlimit(u); err != nil {
+			return Usage("invalid ulimit %q: NAME=SOFT[:HARD], such as nofile=1024:2048", u)
+		}
 	}
 	return nil
 }

@@ -70,7 +70,7 @@ func TestReadSpec(t *testing.T) {
 		t.Errorf("%+v, %v", s, err)
 	}
 	for _, text := range []string{
-		"", "null null", "[]", "{", `{"step":"a"} {}`, `{"steps":"a"}`, `{"memory":"1g"}`, `{"mounts":[{"host":"/a","path":"/b","rw":true}]}`,
+		"", "null null", "[]", "{", `{"step":"a"} {}`, `{"steps":"a"}`, `{"memory":1}`, `{"colour":"red"}`, `{"mounts":[{"host":"/a","path":"/b","rw":true}]}`,
 		`{"timeout":5}`, `{"timeout":"soon"}`, `{"cmd":"sh -c true"}`, `{"env":{"A":1}}`,
 	} {
 		var usage *UsageError

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	units "github.com/docker/go-units"
 )
 
 // ParseInput reads STEP[=RUN][:PATH].
@@ -58,6 +60,15 @@ func ParseEnv(s string) (key, value string, err error) {
 		}
 	}
 	return key, value, nil
+}
+
+// ParseSize reads a number of bytes with one of docker's suffixes: b, k, m, g.
+func ParseSize(s string) (Size, error) {
+	n, err := units.RAMInBytes(s)
+	if err != nil || n <= 0 {
+		return 0, Usage("invalid size %q: such as 512m or 2g", s)
+	}
+	return Size(n), nil
 }
 
 // ParseNetwork reads a network; empty is empty.

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"time"
 )
 
@@ -32,6 +33,36 @@ type Spec struct {
 	Timeout  Duration          `json:"timeout,omitempty"`
 	ReadOnly bool              `json:"readOnly,omitempty"`
 	Hostname string            `json:"hostname,omitempty"`
+	// NoInit has the command be process 1 itself, without an init before it.
+	NoInit bool `json:"noInit,omitempty"`
+	Limits
+}
+
+// Limits bound what a step may use; zero is no limit.
+type Limits struct {
+	Memory  Size    `json:"memory,omitempty"`
+	CPUs    float64 `json:"cpus,omitempty"`
+	Pids    int64   `json:"pids,omitempty"`
+	ShmSize Size    `json:"shmSize,omitempty"`
+	// Ulimits are NAME=SOFT[:HARD], as for setrlimit(2).
+	Ulimits []string `json:"ulimits,omitempty"`
+}
+
+// Size is a number of bytes, written as docker does: "512m", "1.5g", "4096".
+type Size int64
+
+// MarshalJSON implements [json.Marshaler].
+func (n Size) MarshalJSON() ([]byte, error) { return json.Marshal(strconv.FormatInt(int64(n), 10)) }
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (n *Size) UnmarshalJSON(data []byte) error {
+	var s string
+	if err := json.Unmarshal(data, &s); err != nil {
+		return errors.New(`a size is a string such as "512m"`)
+	}
+	v, err := ParseSize(s)
+	*n = v
+	return err
 }
 
 // Pull says when an image is fetched from its registry.

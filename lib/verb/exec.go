@@ -252,6 +252,7 @@ func (x *execution) finish(ctx context.Context, task *container.Task) (int, erro
 		code = TimedOutCode
 	}
 	x.record().TimedOut = timedOut
+	x.record().Usage = usage(task)
 	if err := x.end(exit.At, &exit.Code, code); err != nil {
 		return 0, err
 	}

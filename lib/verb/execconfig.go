@@ -33,6 +33,12 @@ func (x *execution) config() (*container.Config, error) {
 	if len(x.Cmd) > 0 {
 		cfg.Args = x.Cmd
 	}
+	if !m.NoInit {
+		cfg.Init = container.Init()
+	}
+	if l := m.Limits; l != nil {
+		cfg.Limits = container.Limits{Memory: l.MemoryBytes, CPUs: l.CPUs, Pids: l.Pids, Shm: l.ShmBytes, Ulimits: l.Ulimits}
+	}
 	for key, value := range m.Env {
 		cfg.Env = append(cfg.Env, key+"="+value)
 	}

@@ -3,7 +3,10 @@ package verb
 import (
 	"errors"
 	"os"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"pipex/lib/container"
 	"pipex/lib/workspace"
@@ -47,6 +50,9 @@ func (x *execution) end(at time.Time, actual *int, code int) error {
 	finished := workspace.Time{Time: at.UTC().Truncate(time.Millisecond)}
 	r := x.record()
 	r.FinishedAt, r.ExitCode = &finished, actual
+	if actual != nil && *actual > 128 {
+		r.Signal = unix.SignalName(syscall.Signal(*actual - 128))
+	}
 	r.DurationMs = finished.Sub(r.StartedAt.Time).Milliseconds()
 	x.conclude(code)
 	return x.ws.WriteMeta(x.run, x.meta)
@@ -58,9 +64,12 @@ func (x *execution) conclude(code int) {
 	m, r := x.meta, x.record()
 	if !r.Override {
 		m.StartedAt, m.FinishedAt, m.DurationMs = &r.StartedAt, r.FinishedAt, r.DurationMs
-		m.ExitCode, m.Reason = &code, r.Error
-		if r.TimedOut {
+		m.ExitCode, m.Reason, m.Usage = &code, r.Error, r.Usage
+		switch {
+		case r.TimedOut:
 			m.Reason = "timed out"
+		case r.Usage != nil && r.Usage.OOMKilled:
+			m.Reason = "killed for want of memory"
 		}
 	}
 	switch {
@@ -71,6 +80,12 @@ func (x *execution) conclude(code int) {
 	default:
 		m.Status = workspace.Failure
 	}
+}
+
+// usage is what a task has used.
+func usage(task *container.Task) *workspace.Usage {
+	u := task.Usage()
+	return &workspace.Usage{PeakMemoryBytes: u.PeakMemory, CPUMs: u.CPU.Milliseconds(), OOMKilled: u.OOMKilled}
 }
 
 // failed records an exec whose command did not come to run, or was lost. Where

@@ -70,6 +70,10 @@ func (p Prepare) Do(ctx context.Context) (*Prepared, error) {
 			return nil, err
 		}
 	}
+	l := p.Spec.Limits
+	if err := (container.Limits{Memory: int64(l.Memory), CPUs: l.CPUs, Pids: l.Pids}).Check(); err != nil {
+		return nil, err
+	}
 	mounts, err := p.mounts(ctx, ws)
 	if err != nil {
 		return nil, err
@@ -276,7 +280,7 @@ func (p Prepare) meta(ws *workspace.Workspace, inputs []workspace.Input, mounts 
 		RunID: p.RunID, StepID: s.Step, StepName: s.Name, Image: s.Image, Cmd: append([]string{}, s.Cmd...), Env: s.Env,
 		Inputs: inputs, Mounts: mounts, AllowNetwork: s.Network != step.NetworkNone, Status: workspace.Prepared,
 		PreparedAt: workspace.Now(), Cwd: s.Cwd, User: s.User, Network: string(s.Network), Output: s.Output,
-		TimeoutMs: time.Duration(s.Timeout).Milliseconds(), ReadOnly: s.ReadOnly, Hostname: s.Hostname, Version: workspace.Version, Host: hostName(),
+		TimeoutMs: time.Duration(s.Timeout).Milliseconds(), ReadOnly: s.ReadOnly, NoInit: s.NoInit, Limits: limits(s.Limits), Hostname: s.Hostname, Version: workspace.Version, Host: hostName(),
 	}
 	if image != nil {
 		m.ImageDigest, m.ImageID = image.Digest, image.ID
@@ -294,6 +298,14 @@ func (p Prepare) meta(ws *workspace.Workspace, inputs []workspace.Input, mounts 
 	}
 	m.Fingerprint = what.Fingerprint()
 	return m
+}
+
+// limits is their record, nil if there are none.
+func limits(l step.Limits) *workspace.Limits {
+	if l.Memory == 0 && l.CPUs == 0 && l.Pids == 0 && l.ShmSize == 0 && len(l.Ulimits) == 0 {
+		return nil
+	}
+	return &workspace.Limits{MemoryBytes: int64(l.Memory), CPUs: l.CPUs, Pids: l.Pids, ShmBytes: int64(l.ShmSize), Ulimits: l.Ulimits}
 }
 
 // committed finds the latest committed, successful run with the fingerprint.

@@ -54,8 +54,11 @@ type Meta struct {
 	TimeoutMs   int64        `json:"timeoutMs,omitempty"`
 	ReadOnly    bool         `json:"readOnly,omitempty"`
 	Hostname    string       `json:"hostname,omitempty"`
+	NoInit      bool         `json:"noInit,omitempty"`
+	Limits      *Limits      `json:"limits,omitempty"`
 	CacheMounts []CacheMount `json:"cacheMounts,omitempty"`
 	Container   *Container   `json:"container,omitempty"`
+	Usage       *Usage       `json:"usage,omitempty"`
 	Execs       []Exec       `json:"execs,omitempty"`
 	Artifacts   *Artifacts   `json:"artifacts,omitempty"`
 	Version     string       `json:"pipexVersion"`
@@ -89,6 +92,24 @@ type CacheMount struct {
 	Exclusive bool   `json:"exclusive,omitempty"`
 }
 
+// Limits bound what a run may use.
+type Limits struct {
+	MemoryBytes int64    `json:"memoryBytes,omitempty"`
+	CPUs        float64  `json:"cpus,omitempty"`
+	Pids        int64    `json:"pids,omitempty"`
+	ShmBytes    int64    `json:"shmBytes,omitempty"`
+	Ulimits     []string `json:"ulimits,omitempty"`
+}
+
+// Usage is what an exec has used, as far as the machine's control groups tell.
+type Usage struct {
+	// PeakMemoryBytes includes the page cache of what it read and wrote.
+	PeakMemoryBytes int64 `json:"peakMemoryBytes,omitempty"`
+	CPUMs           int64 `json:"cpuMs"`
+	// OOMKilled says that a process of it was killed for want of memory.
+	OOMKilled bool `json:"oomKilled,omitempty"`
+}
+
 // Container is what a run owns in containerd: a lease, a snapshot and a
 // container, all called ID in Namespace; and what the image says of a process.
 type Container struct {
@@ -111,8 +132,11 @@ type Exec struct {
 	FinishedAt *Time  `json:"finishedAt,omitempty"`
 	DurationMs int64  `json:"durationMs"`
 	ExitCode   *int   `json:"exitCode,omitempty"`
-	Signal     string `json:"signal,omitempty"`
-	TimedOut   bool   `json:"timedOut,omitempty"`
+	// Signal is what 128 less than the exit code stands for: most likely it
+	// ended the command, which may as well have returned that code.
+	Signal   string `json:"signal,omitempty"`
+	TimedOut bool   `json:"timedOut,omitempty"`
+	Usage    *Usage `json:"usage,omitempty"`
 	// Error says why there is no exit code of the command's own.
 	Error string `json:"error,omitempty"`
 	// StdoutOffset and StderrOffset are where this exec's part of the logs
