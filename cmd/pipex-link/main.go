@@ -21,6 +21,7 @@ func main() {
 			cli.JSON, cli.NUL,
 		},
 		Examples: []string{"pipex-link count \"$run\" && ls \"workdir/default/step-runs/$(echo count)/artifacts\""},
+		Plain:    true,
 		Do:       link,
 	})
 }

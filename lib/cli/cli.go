@@ -19,6 +19,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"pipex/lib/rootless"
 	"pipex/lib/step"
 	"pipex/lib/trace"
 	"pipex/lib/workspace"
@@ -53,6 +54,8 @@ type Verb struct {
 	Command bool
 	// Exec says that the verb forwards signals and that each failure is 125.
 	Exec bool
+	// Plain says that the verb has nothing to do with containerd.
+	Plain bool
 	// Do does it and returns the exit status; an error decides by itself.
 	Do func(*Call) (int, error)
 }
@@ -80,7 +83,10 @@ func (v *Verb) run(args []string) int {
 	app := v.app(func(c *cli.Context) error {
 		call.Context = c
 		var err error
-		if err = call.check(); err == nil {
+		if err = call.check(); err == nil && !v.Plain {
+			err = rootless.Join(call.Place().Address)
+		}
+		if err == nil {
 			status, err = v.Do(call)
 		}
 		return err

@@ -2,6 +2,7 @@ package container
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -15,6 +16,8 @@ import (
 	"github.com/containerd/containerd/oci"
 	units "github.com/docker/go-units"
 	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"pipex/lib/rootless"
 )
 
 // Limits bound what a container may use; zero is no limit.
@@ -29,6 +32,12 @@ type Limits struct {
 
 // Check returns an error for a limit that this machine cannot apply.
 func (l Limits) Check() error {
+	if l.Memory == 0 && l.CPUs == 0 && l.Pids == 0 {
+		return nil
+	}
+	if rootless.Inside() {
+		return errors.New("cannot limit memory, CPUs or the number of processes: a rootless containerd has no control groups; leave the limit out")
+	}
 	has, err := controllers()
 	if err != nil {
 		return err

@@ -12,6 +12,8 @@ import (
 	"github.com/containerd/containerd/contrib/seccomp"
 	"github.com/containerd/containerd/oci"
 	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"pipex/lib/rootless"
 )
 
 // Config says what to run. Everything in it is decided; nothing is looked up
@@ -74,6 +76,9 @@ func (c *Client) spec(ctx context.Context, record *containers.Container, cfg *Co
 	if cfg.HostNetwork {
 		opts = append(opts, oci.WithHostNamespace(specs.NetworkNamespace))
 	}
+	if rootless.Inside() {
+		opts = append(opts, withoutRoot)
+	}
 	if cfg.ReadOnly {
 		opts = append(opts, oci.WithRootFSReadonly())
 	}
@@ -102,6 +107,21 @@ func (c *Config) mounts() []Mount {
 // does; 1024 open files, the default otherwise, is too few for data.
 func withoutRlimits(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
 	s.Process.Rlimits = nil
+	return nil
+}
+
+// withoutRoot leaves out what only the machine's root can do: control groups at a
+// path of ours, and a sysfs of the host's network, which is the host's own then.
+func withoutRoot(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
+	s.Linux.CgroupsPath = ""
+	if slices.ContainsFunc(s.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == specs.NetworkNamespace }) {
+		return nil
+	}
+	for i, m := range s.Mounts {
+		if m.Destination == "/sys" {
+			s.Mounts[i] = specs.Mount{Destination: "/sys", Type: "bind", Source: "/sys", Options: []string{"rbind", "ro", "nosuid", "noexec", "nodev"}}
+		}
+	}
 	return nil
 }
 
