@@ -21,6 +21,8 @@ func main() {
 			"replaces the prepared one this time only and does not decide the run's result.",
 		Flags: []ucli.Flag{
 			&ucli.BoolFlag{Name: "interactive", Aliases: []string{"i"}, Usage: "pass standard input on; it is empty otherwise"},
+			&ucli.BoolFlag{Name: "tty", Aliases: []string{"t"}, Usage: "give the command a terminal, which follows the caller's"},
+			&ucli.StringFlag{Name: "log-max", Usage: "keep the first `SIZE` of each log, for this time"},
 			&ucli.StringFlag{Name: "network", Usage: "`NET` for this time: none, host"},
 			&ucli.DurationFlag{Name: "timeout", Usage: "end the command after `TIME`, for this time"},
 			&ucli.DurationFlag{Name: "stop-grace", Usage: "`TIME` between SIGTERM and SIGKILL when the timeout is over (10s)", Value: verb.DefaultGrace},
@@ -52,8 +54,14 @@ func exec(c *cli.Call) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	var logMax step.Size
+	if c.IsSet("log-max") {
+		if logMax, err = step.ParseSize(c.String("log-max")); err != nil {
+			return 0, err
+		}
+	}
 	e := verb.Exec{
-		Place: verb.Place(c.Place()), RunID: c.Args[0], Cmd: c.Command, Network: network, Timeout: timeout,
+		Place: verb.Place(c.Place()), RunID: c.Args[0], Cmd: c.Command, Network: network, Timeout: timeout, Terminal: c.Bool("tty"), LogMax: int64(logMax),
 		Grace: c.Duration("stop-grace"), Stdout: os.Stdout, Stderr: os.Stderr, Signals: c.Signals,
 	}
 	if c.Bool("interactive") {

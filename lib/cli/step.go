@@ -34,6 +34,7 @@ func StepFlags() []cli.Flag {
 		&cli.Int64Flag{Name: "pids", Usage: "limit of processes, `N`"},
 		&cli.StringSliceFlag{Name: "ulimit", Usage: "limit of each process, as setrlimit(2) has it: `NAME=SOFT[:HARD]`"},
 		&cli.StringFlag{Name: "shm-size", Usage: "`SIZE` of /dev/shm (64m)"},
+		&cli.StringFlag{Name: "log-max", Usage: "keep the first `SIZE` of what each exec writes to stdout, and to stderr"},
 		&cli.BoolFlag{Name: "no-init", Usage: "the command is process 1 itself, without tini before it"},
 		&cli.BoolFlag{Name: "read-only", Usage: "a root file system that cannot be written"},
 		&cli.StringFlag{Name: "hostname", Usage: "what the container calls itself, `NAME` (" + step.DefaultHostname + ")"},
@@ -153,13 +154,11 @@ func (c *Call) addEnv(s *step.Spec) error {
 }
 
 func (c *Call) addLimits(s *step.Spec) (err error) {
-	if c.IsSet("memory") {
-		if s.Memory, err = step.ParseSize(c.String("memory")); err != nil {
-			return err
+	for name, size := range map[string]*step.Size{"memory": &s.Memory, "shm-size": &s.ShmSize, "log-max": &s.LogMax} {
+		if !c.IsSet(name) {
+			continue
 		}
-	}
-	if c.IsSet("shm-size") {
-		if s.ShmSize, err = step.ParseSize(c.String("shm-size")); err != nil {
+		if *size, err = step.ParseSize(c.String(name)); err != nil {
 			return err
 		}
 	}

@@ -44,7 +44,7 @@ func TestFollow(t *testing.T) {
 		t.Fatal(err)
 	}
 	var want, got bytes.Buffer
-	f, err := Follow(path, int64(len(before)), &got)
+	f, err := Follow(path, int64(len(before)), KeepAll, &got)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,14 +88,14 @@ func TestFollowWithoutReader(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Close()
-	f, err := Follow(path, 0, w)
+	f, err := Follow(path, 0, KeepAll, w)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := f.Stop(); err != nil {
 		t.Errorf("a closed pipe: %v", err)
 	}
-	f, err = Follow(path, 0, full{})
+	f, err = Follow(path, 0, KeepAll, full{})
 	if err != nil {
 		t.Fatal(err)
 	}

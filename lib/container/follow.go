@@ -14,6 +14,9 @@ type Follower struct {
 	log   *os.File
 	watch *os.File
 	out   io.Writer
+	pos   int64 // what lies before has been passed on
+	keep  int64
+	gone  error // out's, when it could not be written any more
 	buf   []byte
 	// ended tells that the task has, complete that its log is.
 	ended, complete sync.Once
@@ -26,17 +29,20 @@ type Follower struct {
 // most by default, several times over.
 const copySize = 256 << 10
 
+// KeepAll has a followed log keep all that is written to it.
+const KeepAll = -1
+
 // Follow begins to copy path, from offset on, to out. inotify(7) tells when
 // there is more; the file is only ever appended to. When out cannot be written
 // any more, because its reader went away, the rest is not copied, and that is
 // no failure of the task's: see Stop.
-func Follow(path string, offset int64, out io.Writer) (*Follower, error) {
-	log, err := os.Open(path)
+//
+// What lies beyond the offset keep gives its disk space back once it has been
+// passed on (FALLOC_FL_PUNCH_HOLE of fallocate(2), where the file system can),
+// and is passed over if an earlier follower has done so; see Cut.
+func Follow(path string, offset, keep int64, out io.Writer) (*Follower, error) {
+	log, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
-		return nil, err
-	}
-	if _, err := log.Seek(offset, io.SeekStart); err != nil {
-		log.Close()
 		return nil, err
 	}
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
@@ -51,15 +57,31 @@ func Follow(path string, offset int64, out io.Writer) (*Follower, error) {
 	}
 	// Non-blocking, so that Close ends a Read.
 	f := &Follower{
-		log: log, watch: os.NewFile(uintptr(fd), "inotify"), out: out, buf: make([]byte, copySize),
+		log: log, watch: os.NewFile(uintptr(fd), "inotify"), out: out, pos: offset, keep: keep, buf: make([]byte, copySize),
 		copied: make(chan struct{}), closed: make(chan struct{}),
 	}
 	go f.follow()
 	return f, nil
 }
 
+// resume passes on what is kept, if the rest is gone already, and goes to where
+// there is something again.
+func (f *Follower) resume() {
+	if f.keep < 0 {
+		return
+	}
+	end := max(roundUp(f.keep), f.pos)
+	next, err := f.log.Seek(end, unix.SEEK_DATA)
+	if err != nil || next == end {
+		return // nothing beyond, or nothing gone
+	}
+	io.Copy(f, io.NewSectionReader(f.log, f.pos, end-f.pos))
+	f.pos = next
+}
+
 func (f *Follower) follow() {
 	defer close(f.copied)
+	f.resume()
 	events := make([]byte, 4096)
 	for f.err == nil {
 		f.copy()
@@ -70,8 +92,50 @@ func (f *Follower) follow() {
 }
 
 func (f *Follower) copy() {
-	// The wrappers keep io.CopyBuffer from using a smaller buffer of its own.
-	_, f.err = io.CopyBuffer(struct{ io.Writer }{f.out}, struct{ io.Reader }{f.log}, f.buf)
+	if _, f.err = f.log.Seek(f.pos, io.SeekStart); f.err == nil {
+		// The wrapper keeps io.CopyBuffer from using a smaller buffer of its own.
+		_, f.err = io.CopyBuffer(f, struct{ io.Reader }{f.log}, f.buf)
+	}
+}
+
+// Write implements [io.Writer]: it passes p on, and gives back the space of it
+// that is not kept, even when there is nobody to pass it on to.
+func (f *Follower) Write(p []byte) (int, error) {
+	n := len(p)
+	var err error
+	if f.gone == nil {
+		if n, err = f.out.Write(p); err != nil {
+			f.gone = err
+		}
+	}
+	if f.keep < 0 {
+		f.pos += int64(n)
+		return n, err
+	}
+	f.pos += int64(len(p))
+	if from, to := roundUp(f.keep), f.pos/page*page; to > from {
+		from = max(from, to-int64(len(p))-page)
+		unix.Fallocate(int(f.log.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, from, to-from)
+	}
+	return len(p), nil
+}
+
+// page is what file systems give back: no less, and at multiples of it.
+const page = 4096
+
+func roundUp(n int64) int64 { return (n + page - 1) / page * page }
+
+// Cut makes a log that is complete end where it is to be kept until, and returns
+// how many bytes that has cost it.
+func (f *Follower) Cut() (int64, error) {
+	if f.keep < 0 {
+		return 0, nil
+	}
+	info, err := os.Stat(f.log.Name())
+	if err != nil || info.Size() <= f.keep {
+		return 0, err
+	}
+	return info.Size() - f.keep, os.Truncate(f.log.Name(), f.keep)
 }
 
 // Ended says that the task has ended, so that there is nothing to wait for but
@@ -98,8 +162,12 @@ func (f *Follower) Stop() error {
 		f.log.Close()
 		<-f.closed
 	})
-	if errors.Is(f.err, unix.EPIPE) {
+	err := f.err
+	if err == nil {
+		err = f.gone
+	}
+	if errors.Is(err, unix.EPIPE) {
 		return nil
 	}
-	return f.err
+	return err
 }

@@ -41,6 +41,9 @@ type Config struct {
 	Writable []string
 	// Stdin is a FIFO, or empty for none.
 	Stdin string
+	// Terminal gives the command one. What comes out of it is written to Stdout from
+	// its beginning on, over what is there; Stderr is empty.
+	Terminal bool
 	// Init is a program of the host's, linked statically, that is process 1 and
 	// starts the command; see [Init]. Empty has the command be process 1.
 	Init   string
@@ -73,6 +76,9 @@ func (c *Client) spec(ctx context.Context, record *containers.Container, cfg *Co
 		withLimits(cfg.Limits),
 		withMounts(cfg.mounts()),
 	}
+	if cfg.Terminal {
+		opts = append(opts, withTerminal)
+	}
 	if cfg.HostNetwork {
 		opts = append(opts, oci.WithHostNamespace(specs.NetworkNamespace))
 	}
@@ -101,6 +107,15 @@ func (c *Config) mounts() []Mount {
 		return c.Mounts
 	}
 	return append(slices.Clone(c.Mounts), Mount{Source: c.Init, Destination: initPath, ReadOnly: true})
+}
+
+// withTerminal leaves a TERM that the step gives itself.
+func withTerminal(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
+	s.Process.Terminal = true
+	if !slices.ContainsFunc(s.Process.Env, func(v string) bool { return strings.HasPrefix(v, "TERM=") }) {
+		s.Process.Env = append(s.Process.Env, "TERM=xterm")
+	}
+	return nil
 }
 
 // withoutRlimits leaves the limits that containerd itself runs under, as docker

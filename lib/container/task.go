@@ -87,7 +87,7 @@ func (c *Client) create(ctx context.Context, cfg Config) error {
 	}
 	defer trace.Region("containerd create task")()
 	_, err = c.tasks().Create(ctx, &tasksapi.CreateTaskRequest{
-		ContainerID: cfg.ID, Rootfs: rootfs, Stdin: cfg.Stdin, Stdout: cfg.Stdout, Stderr: cfg.Stderr,
+		ContainerID: cfg.ID, Rootfs: rootfs, Stdin: cfg.Stdin, Stdout: cfg.Stdout, Stderr: cfg.Stderr, Terminal: cfg.Terminal,
 	})
 	if err != nil {
 		return commandError(cfg.Args, errdefs.FromGRPC(err))
@@ -268,6 +268,12 @@ func (t *Task) kill(ctx context.Context, sig syscall.Signal, all bool) error {
 		return fmt.Errorf("cannot send %v: %w", sig, err)
 	}
 	return nil
+}
+
+// Resize tells the task's terminal how many columns and rows it has.
+func (t *Task) Resize(ctx context.Context, width, height int) error {
+	_, err := t.client.tasks().ResizePty(t.client.context(ctx), &tasksapi.ResizePtyRequest{ContainerID: t.id, Width: uint32(width), Height: uint32(height)})
+	return errdefs.FromGRPC(err)
 }
 
 // CloseStdin tells the command that its input has ended.

@@ -98,7 +98,7 @@ func (s *Spec) container() string {
 		what  string
 	}{
 		{len(s.Cmd) > 0, "a command"},
-		{l.Memory != 0 || l.CPUs != 0 || l.Pids != 0 || l.ShmSize != 0 || len(l.Ulimits) > 0, "a limit"},
+		{l.Memory != 0 || l.CPUs != 0 || l.Pids != 0 || l.ShmSize != 0 || l.LogMax != 0 || len(l.Ulimits) > 0, "a limit"},
 		{s.Network != NetworkNone, "a network"},
 		{s.User != "", "a user"},
 		{s.ReadOnly, "--read-only"},
@@ -156,7 +156,7 @@ func (s *Spec) checkLimits() error {
 	if l.CPUs != 0 && !(l.CPUs >= 0.01 && l.CPUs <= float64(runtime.NumCPU())) {
 		return Usage("cannot limit to %g CPUs: 0.01 to %d on this machine", l.CPUs, runtime.NumCPU())
 	}
-	if l.Pids < 0 || l.ShmSize < 0 {
+	if l.Pids < 0 || l.ShmSize < 0 || l.LogMax < 0 {
 		return Usage("a limit cannot be negative")
 	}
 	for _, u := range l.Ulimits {

@@ -44,6 +44,8 @@ type Limits struct {
 	CPUs    float64 `json:"cpus,omitempty"`
 	Pids    int64   `json:"pids,omitempty"`
 	ShmSize Size    `json:"shmSize,omitempty"`
+	// LogMax is how much of each log is kept.
+	LogMax Size `json:"logMax,omitempty"`
 	// Ulimits are NAME=SOFT[:HARD], as for setrlimit(2).
 	Ulimits []string `json:"ulimits,omitempty"`
 }

@@ -27,6 +27,12 @@ type Exec struct {
 	Timeout time.Duration
 	// Grace is how long a command that has timed out may take to end by itself.
 	Grace time.Duration
+	// LogMax is how many bytes of each log are kept this time, instead of the
+	// prepared number.
+	LogMax int64
+	// Terminal gives the command one that follows the caller's: Stdin, or Stdout if
+	// that is nil.
+	Terminal bool
 	// Stdin is the command's input; nil for none.
 	Stdin *os.File
 	// Stdout and Stderr receive what the command writes, as the logs do.
@@ -91,9 +97,14 @@ type execution struct {
 	client *container.Client
 	caches []*workspace.Lock
 	logs   []*container.Follower
+	// restore makes the caller's terminal what it was.
+	restore func()
 }
 
 func (x *execution) release() {
+	if x.restore != nil {
+		x.restore()
+	}
 	for _, lock := range x.caches {
 		lock.Release()
 	}
@@ -124,6 +135,9 @@ func (x *execution) attach(ctx context.Context, task *container.Task) (int, erro
 		return 0, fmt.Errorf("run %q is executing a command whose pipex-exec died: pipex-exec %s attaches to it first", x.RunID, x.RunID)
 	}
 	x.warn(fmt.Errorf("attaching to run %q, whose pipex-exec died", x.RunID))
+	if x.Stdin != nil {
+		x.warn(errors.New("its input has ended: there is no more to be passed on"))
+	}
 	if err := x.holdCaches(ctx); err != nil {
 		return 0, err
 	}
@@ -188,8 +202,15 @@ func (e *InterruptedError) Error() string {
 
 // start records a new exec and brings its command to run.
 func (x *execution) start(ctx context.Context) (*container.Task, error) {
+	term, err := x.openTerminal()
+	if err != nil {
+		return nil, err
+	}
 	cfg, err := x.config()
 	if err != nil {
+		return nil, err
+	}
+	if err := term.create(x.run, cfg); err != nil {
 		return nil, err
 	}
 	if err := x.begin(cfg.Args); err != nil {
@@ -208,6 +229,7 @@ func (x *execution) start(ctx context.Context) (*container.Task, error) {
 	if err := x.follow(); err != nil {
 		return nil, errors.Join(err, task.Delete(ctx))
 	}
+	x.restore = term.attach(ctx, task)
 	if err := task.Start(ctx, cfg.Args); err != nil {
 		return nil, err
 	}
@@ -217,6 +239,11 @@ func (x *execution) start(ctx context.Context) (*container.Task, error) {
 
 // follow begins to pass on what the last exec writes to its logs.
 func (x *execution) follow() error {
+	if x.record().Terminal {
+		if err := x.followTerminal(); err != nil {
+			return err
+		}
+	}
 	for _, log := range []struct {
 		path   string
 		offset int64
@@ -225,13 +252,21 @@ func (x *execution) follow() error {
 		{x.run.Stdout(), x.record().StdoutOffset, x.Stdout},
 		{x.run.Stderr(), x.record().StderrOffset, x.Stderr},
 	} {
-		f, err := container.Follow(log.path, log.offset, log.out)
+		f, err := container.Follow(log.path, log.offset, keep(log.offset, x.record().LogMaxBytes), log.out)
 		if err != nil {
 			return fmt.Errorf("cannot follow %q: %w", filepath.Base(log.path), err)
 		}
 		x.logs = append(x.logs, f)
 	}
 	return nil
+}
+
+// keep is where a log that begins at offset is kept until.
+func keep(offset, limit int64) int64 {
+	if limit == 0 {
+		return container.KeepAll
+	}
+	return offset + limit
 }
 
 // finish waits for the command, records how it ended, and removes the task. The
@@ -267,6 +302,9 @@ func (x *execution) remove(ctx context.Context, task *container.Task) (int, erro
 	}
 	for _, log := range x.logs {
 		x.warn(log.Stop())
+	}
+	if err := x.cut(); err != nil {
+		return 0, err
 	}
 	if x.record().TimedOut {
 		return TimedOutCode, nil

@@ -2,6 +2,7 @@ package verb
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"syscall"
 	"time"
@@ -35,8 +36,12 @@ func (x *execution) begin(args []string) error {
 	if err != nil {
 		return err
 	}
+	limit := x.LogMax
+	if l := x.meta.Limits; limit == 0 && l != nil {
+		limit = l.LogMaxBytes
+	}
 	entry := workspace.Exec{
-		Cmd: args, Override: len(x.Cmd) > 0, Network: string(x.network()), StartedAt: workspace.Now(),
+		Cmd: args, Override: len(x.Cmd) > 0, Network: string(x.network()), StartedAt: workspace.Now(), Terminal: x.Terminal, LogMaxBytes: limit,
 		StdoutOffset: stdout.Size(), StderrOffset: stderr.Size(),
 	}
 	x.meta.Execs = append(x.meta.Execs, entry)
@@ -55,6 +60,31 @@ func (x *execution) end(at time.Time, actual *int, code int) error {
 	}
 	r.DurationMs = finished.Sub(r.StartedAt.Time).Milliseconds()
 	x.conclude(code)
+	return x.ws.WriteMeta(x.run, x.meta)
+}
+
+// cut cuts the logs of an exec that has ended to what is to be kept of them, and
+// writes down what that was.
+func (x *execution) cut() error {
+	logs, r := x.logs, x.record()
+	if r.Terminal {
+		os.Remove(x.run.Terminal())
+		logs = logs[1:]
+	}
+	var cut bool
+	for i, dropped := range []*int64{&r.StdoutDropped, &r.StderrDropped} {
+		n, err := logs[i].Cut()
+		if err != nil {
+			return fmt.Errorf("cannot cut a log to %d bytes: %w", r.LogMaxBytes, err)
+		}
+		if n > 0 {
+			*dropped, cut = n, true
+		}
+	}
+	if !cut {
+		return nil
+	}
+	x.warn(fmt.Errorf("the logs of run %q keep %d bytes of what this exec wrote, %d are left out", x.run.ID, r.LogMaxBytes, r.StdoutDropped+r.StderrDropped))
 	return x.ws.WriteMeta(x.run, x.meta)
 }
 

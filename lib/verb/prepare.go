@@ -302,10 +302,10 @@ func (p Prepare) meta(ws *workspace.Workspace, inputs []workspace.Input, mounts 
 
 // limits is their record, nil if there are none.
 func limits(l step.Limits) *workspace.Limits {
-	if l.Memory == 0 && l.CPUs == 0 && l.Pids == 0 && l.ShmSize == 0 && len(l.Ulimits) == 0 {
+	if l.Memory == 0 && l.CPUs == 0 && l.Pids == 0 && l.ShmSize == 0 && l.LogMax == 0 && len(l.Ulimits) == 0 {
 		return nil
 	}
-	return &workspace.Limits{MemoryBytes: int64(l.Memory), CPUs: l.CPUs, Pids: l.Pids, ShmBytes: int64(l.ShmSize), Ulimits: l.Ulimits}
+	return &workspace.Limits{MemoryBytes: int64(l.Memory), CPUs: l.CPUs, Pids: l.Pids, ShmBytes: int64(l.ShmSize), Ulimits: l.Ulimits, LogMaxBytes: int64(l.LogMax)}
 }
 
 // committed finds the latest committed, successful run with the fingerprint.

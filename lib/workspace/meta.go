@@ -99,6 +99,8 @@ type Limits struct {
 	Pids        int64    `json:"pids,omitempty"`
 	ShmBytes    int64    `json:"shmBytes,omitempty"`
 	Ulimits     []string `json:"ulimits,omitempty"`
+	// LogMaxBytes is how much of each log is kept.
+	LogMaxBytes int64 `json:"logMaxBytes,omitempty"`
 }
 
 // Usage is what an exec has used, as far as the machine's control groups tell.
@@ -128,6 +130,7 @@ type Exec struct {
 	// does not decide the run's result.
 	Override   bool   `json:"override,omitempty"`
 	Network    string `json:"network,omitempty"`
+	Terminal   bool   `json:"terminal,omitempty"`
 	StartedAt  Time   `json:"startedAt"`
 	FinishedAt *Time  `json:"finishedAt,omitempty"`
 	DurationMs int64  `json:"durationMs"`
@@ -143,6 +146,11 @@ type Exec struct {
 	// begins, in bytes.
 	StdoutOffset int64 `json:"stdoutOffset"`
 	StderrOffset int64 `json:"stderrOffset"`
+	// LogMaxBytes is how much of each was to be kept, if not all; StdoutDropped and
+	// StderrDropped are how much more the command wrote.
+	LogMaxBytes   int64 `json:"logMaxBytes,omitempty"`
+	StdoutDropped int64 `json:"stdoutDropped,omitempty"`
+	StderrDropped int64 `json:"stderrDropped,omitempty"`
 }
 
 // Artifacts sums up what a committed run holds.

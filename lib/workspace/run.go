@@ -31,6 +31,10 @@ func (r Run) Stdout() string { return filepath.Join(r.Dir, "stdout.log") }
 // Stderr is the log of the step's standard error.
 func (r Run) Stderr() string { return filepath.Join(r.Dir, "stderr.log") }
 
+// Terminal is what comes out of the terminal of an exec that is under way, and
+// has one, before it is in the log.
+func (r Run) Terminal() string { return filepath.Join(r.Dir, "terminal") }
+
 // Manifest lists a committed run's artifacts in the form of mtree(5).
 func (r Run) Manifest() string { return filepath.Join(r.Dir, "artifacts.mtree") }
 
