@@ -8,11 +8,15 @@ import (
 	ucli "github.com/urfave/cli/v2"
 
 	"pipex/lib/cli"
+	"pipex/lib/secret"
 	"pipex/lib/step"
 	"pipex/lib/verb"
 )
 
 func main() {
+	if os.Args[0] == secret.Program {
+		secret.Main(os.Args[1:])
+	}
 	cli.Main(cli.Verb{
 		Name:     "pipex-exec",
 		Synopsis: []string{"[OPTION]... RUN [-- COMMAND [ARG]...]"},
@@ -63,6 +67,9 @@ func exec(c *cli.Call) (int, error) {
 	e := verb.Exec{
 		Place: verb.Place(c.Place()), RunID: c.Args[0], Cmd: c.Command, Network: network, Timeout: timeout, Terminal: c.Bool("tty"), LogMax: int64(logMax),
 		Grace: c.Duration("stop-grace"), Stdout: os.Stdout, Stderr: os.Stderr, Signals: c.Signals,
+	}
+	if e.EnvProgram, err = os.Executable(); err != nil {
+		return 0, err
 	}
 	if c.Bool("interactive") {
 		e.Stdin = os.Stdin

@@ -22,9 +22,13 @@ func StepFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "copy-input", Usage: "artifacts of `STEP[=RUN]`, copied into the output first"},
 		&cli.StringFlag{Name: "output", Usage: "container `PATH` that the step fills (" + step.DefaultOutput + ")"},
 		&cli.StringSliceFlag{Name: "mount", Usage: "host file or directory, read-only: `HOST:PATH`"},
+		&cli.StringSliceFlag{Name: "source", Usage: "a copy that the step can write to of a host file or directory: `HOST:PATH`"},
+		&cli.StringSliceFlag{Name: "tmpfs", Usage: "directory in memory: `PATH[:SIZE]`"},
 		&cli.StringSliceFlag{Name: "cache", Usage: "directory that outlives runs: `NAME:PATH[:ro|:exclusive]`"},
 		&cli.StringSliceFlag{Name: "env", Usage: "environment variable `K=V`, or K for its value here"},
 		&cli.StringSliceFlag{Name: "env-file", Usage: "`FILE` with K=V lines; --env wins over it"},
+		&cli.StringSliceFlag{Name: "secret", Usage: "a variable's or a file's value as /run/secrets/NAME, read by exec: `NAME[=FILE]`"},
+		&cli.StringSliceFlag{Name: "secret-env", Usage: "the same, and in the variable NAME: `NAME[=FILE]`"},
 		&cli.StringFlag{Name: "cwd", Usage: "working directory `PATH` (the image's)"},
 		&cli.StringFlag{Name: "user", Usage: "`UID[:GID]` or NAME[:GROUP] (the image's)"},
 		&cli.StringFlag{Name: "network", Usage: "`NET` that the step can reach: none (default), host"},
@@ -36,6 +40,9 @@ func StepFlags() []cli.Flag {
 		&cli.StringFlag{Name: "shm-size", Usage: "`SIZE` of /dev/shm (64m)"},
 		&cli.StringFlag{Name: "log-max", Usage: "keep the first `SIZE` of what each exec writes to stdout, and to stderr"},
 		&cli.BoolFlag{Name: "no-init", Usage: "the command is process 1 itself, without tini before it"},
+		&cli.StringSliceFlag{Name: "device", Usage: "device by its CDI name, `VENDOR/CLASS=NAME`"},
+		&cli.StringSliceFlag{Name: "cap-add", Usage: "give the step a `CAPABILITY`, such as NET_RAW, or ALL"},
+		&cli.StringSliceFlag{Name: "cap-drop", Usage: "take a `CAPABILITY` from the step, or ALL"},
 		&cli.BoolFlag{Name: "read-only", Usage: "a root file system that cannot be written"},
 		&cli.StringFlag{Name: "hostname", Usage: "what the container calls itself, `NAME` (" + step.DefaultHostname + ")"},
 		&cli.StringFlag{Name: "spec", Usage: "all of the above as JSON from `FILE`, or - for standard input; other options add to it"},
@@ -53,7 +60,7 @@ func (c *Call) Spec() (*step.Spec, error) {
 		}
 	}
 	c.override(s)
-	for _, add := range []func(*step.Spec) error{c.addInputs, c.addMounts, c.addEnv, c.addLimits} {
+	for _, add := range []func(*step.Spec) error{c.addInputs, c.addMounts, c.addEnv, c.addSecrets, c.addLimits} {
 		if err := add(s); err != nil {
 			return nil, err
 		}
@@ -117,13 +124,25 @@ func (c *Call) addInputs(s *step.Spec) error {
 }
 
 func (c *Call) addMounts(s *step.Spec) error {
-	for _, value := range c.StringSlice("mount") {
-		m, err := step.ParseMount(value)
+	for name, list := range map[string]*[]step.Mount{"mount": &s.Mounts, "source": &s.Sources} {
+		for _, value := range c.StringSlice(name) {
+			m, err := step.ParseMount(value)
+			if err != nil {
+				return err
+			}
+			*list = append(*list, m)
+		}
+	}
+	for _, value := range c.StringSlice("tmpfs") {
+		t, err := step.ParseTmpfs(value)
 		if err != nil {
 			return err
 		}
-		s.Mounts = append(s.Mounts, m)
+		s.Tmpfs = append(s.Tmpfs, t)
 	}
+	s.Devices = append(s.Devices, c.StringSlice("device")...)
+	s.CapAdd = append(s.CapAdd, c.StringSlice("cap-add")...)
+	s.CapDrop = append(s.CapDrop, c.StringSlice("cap-drop")...)
 	for _, value := range c.StringSlice("cache") {
 		cache, err := step.ParseCache(value)
 		if err != nil {
@@ -149,6 +168,20 @@ func (c *Call) addEnv(s *step.Spec) error {
 			return err
 		}
 		s.Env[key] = v
+	}
+	return nil
+}
+
+func (c *Call) addSecrets(s *step.Spec) error {
+	for _, name := range []string{"secret", "secret-env"} {
+		for _, value := range c.StringSlice(name) {
+			secret, err := step.ParseSecret(value)
+			if err != nil {
+				return err
+			}
+			secret.Env = name == "secret-env"
+			s.Secrets = append(s.Secrets, secret)
+		}
 	}
 	return nil
 }

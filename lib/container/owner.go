@@ -17,6 +17,7 @@ import (
 	"github.com/containerd/containerd/errdefs"
 	"github.com/containerd/containerd/leases"
 	"github.com/containerd/containerd/snapshots"
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"pipex/lib/trace"
@@ -122,8 +123,17 @@ func (c *Client) Forget(ctx context.Context, id string) error {
 	ctx = c.context(ctx)
 	// The lease alone keeps the snapshot alive, but what is only garbage may
 	// linger until containerd collects it: removed by name it is gone now.
-	if err := c.SnapshotService(c.Snapshotter).Remove(ctx, id); err != nil && !errdefs.IsNotFound(err) {
-		return fmt.Errorf("cannot remove snapshot %q: %w", id, err)
+	var g errgroup.Group
+	for _, key := range []string{id, id + sourcesSuffix} {
+		g.Go(func() error {
+			if err := c.SnapshotService(c.Snapshotter).Remove(ctx, key); err != nil && !errdefs.IsNotFound(err) {
+				return fmt.Errorf("cannot remove snapshot %q: %w", key, err)
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
 	}
 	if err := c.leases().Delete(ctx, leases.Lease{ID: id}); err != nil && !errdefs.IsNotFound(err) {
 		return fmt.Errorf("cannot drop lease %q: %w", id, err)
@@ -196,7 +206,7 @@ func (c *Client) Owned(ctx context.Context, workdir string) ([]Object, error) {
 	found := map[string]Owner{}
 	add := func(id string, l map[string]string) {
 		if l[labelRun] != "" && l[labelWorkdir] == workdir {
-			found[id] = Owner{Workspace: l[labelWorkspace], Workdir: workdir, Run: l[labelRun], Step: l[labelStep], Version: l[labelVersion]}
+			found[strings.TrimSuffix(id, sourcesSuffix)] = Owner{Workspace: l[labelWorkspace], Workdir: workdir, Run: l[labelRun], Step: l[labelStep], Version: l[labelVersion]}
 		}
 	}
 	held, err := c.leases().List(ctx, filter)

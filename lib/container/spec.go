@@ -11,9 +11,11 @@ import (
 	"github.com/containerd/containerd/containers"
 	"github.com/containerd/containerd/contrib/seccomp"
 	"github.com/containerd/containerd/oci"
+	capability "github.com/containerd/containerd/pkg/cap"
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"pipex/lib/rootless"
+	"pipex/lib/secret"
 )
 
 // Config says what to run. Everything in it is decided; nothing is looked up
@@ -48,14 +50,35 @@ type Config struct {
 	// starts the command; see [Init]. Empty has the command be process 1.
 	Init   string
 	Limits Limits
+	// Sources are host paths that the container has copies of.
+	Sources []Source
+	// Devices are CDI names.
+	Devices []string
+	// CapAdd and CapDrop are capabilities, or ALL.
+	CapAdd, CapDrop []string
+	Secrets         []Secret
+	// EnvProgram is a program of the host's, linked statically, that calls
+	// [secret.Main]; needed where a secret is an environment variable.
+	EnvProgram string
 }
 
-// Mount puts a host file or directory into the container.
+// Mount puts a host file or directory into the container, or a file system of
+// another Type, with Options of its own.
 type Mount struct {
-	Source, Destination string
-	ReadOnly            bool
+	Type, Source, Destination string
+	Options                   []string
+	ReadOnly                  bool
 	// Trusted mounts may hold device nodes and setuid programs that work.
 	Trusted bool
+}
+
+// Tmpfs is a directory in memory, of so many bytes at most if that is not zero.
+func Tmpfs(path string, size int64) Mount {
+	options := []string{"nosuid", "nodev", "noexec", "mode=1777"}
+	if size > 0 {
+		options = append(options, fmt.Sprintf("size=%d", size))
+	}
+	return Mount{Type: "tmpfs", Source: "tmpfs", Destination: path, Options: options}
 }
 
 // dropped are the capabilities that docker gives and a pipeline step does not
@@ -71,10 +94,10 @@ func (c *Client) spec(ctx context.Context, record *containers.Container, cfg *Co
 		oci.WithProcessArgs(cfg.args()...),
 		oci.WithProcessCwd(cfg.Cwd),
 		oci.WithHostname(cfg.Hostname),
-		oci.WithDroppedCapabilities(dropped),
+		oci.WithoutRunMount,
+		withCapabilities(cfg.CapAdd, cfg.CapDrop),
 		withoutRlimits,
 		withLimits(cfg.Limits),
-		withMounts(cfg.mounts()),
 	}
 	if cfg.Terminal {
 		opts = append(opts, withTerminal)
@@ -91,23 +114,67 @@ func (c *Client) spec(ctx context.Context, record *containers.Container, cfg *Co
 	if cfg.User != "" {
 		opts = append(opts, withUser(cfg.User))
 	}
+	if len(cfg.Devices) > 0 {
+		opts = append(opts, withDevices(cfg.Devices))
+	}
 	opts = append(opts, withSeccomp)
 	return oci.GenerateSpec(ctx, c, record, opts...)
 }
 
 func (c *Config) args() []string {
-	if c.Init == "" {
-		return c.Args
+	var before []string
+	if c.Init != "" {
+		before = []string{initPath, "--"}
 	}
-	return append([]string{initPath, "--"}, c.Args...)
+	return append(append(before, secret.Args(c.variables())...), c.Args...)
 }
 
 func (c *Config) mounts() []Mount {
-	if c.Init == "" {
-		return c.Mounts
+	mounts := slices.Clone(c.Mounts)
+	if c.Init != "" {
+		mounts = append(mounts, Mount{Source: c.Init, Destination: initPath, ReadOnly: true})
 	}
-	return append(slices.Clone(c.Mounts), Mount{Source: c.Init, Destination: initPath, ReadOnly: true})
+	if len(c.variables()) > 0 {
+		mounts = append(mounts, Mount{Source: c.EnvProgram, Destination: secret.Program, ReadOnly: true})
+	}
+	if len(c.Secrets) > 0 {
+		mounts = append(mounts, Mount{Type: "tmpfs", Source: "tmpfs", Destination: secret.Dir, Options: []string{"nosuid", "nodev", "noexec", "mode=0755", "size=16m"}})
+	}
+	return mounts
 }
+
+// withCapabilities gives docker's capabilities, less those that a step does not
+// need, and what is asked for. ALL comes first, single ones after it.
+func withCapabilities(add, drop []string) oci.SpecOpts {
+	return func(ctx context.Context, client oci.Client, c *containers.Container, s *oci.Spec) error {
+		own, err := capability.Current()
+		if err != nil {
+			return err
+		}
+		for _, name := range add {
+			if name != allCapabilities && !slices.Contains(own, name) {
+				return fmt.Errorf("cannot give capability %s: the kernel or who runs containerd here has none", name)
+			}
+		}
+		given := slices.Clone(s.Process.Capabilities.Bounding)
+		given = slices.DeleteFunc(given, func(name string) bool { return slices.Contains(dropped, name) })
+		if slices.Contains(drop, allCapabilities) {
+			given = nil
+		}
+		if slices.Contains(add, allCapabilities) {
+			given = own
+		}
+		for _, name := range add {
+			if name != allCapabilities && !slices.Contains(given, name) {
+				given = append(given, name)
+			}
+		}
+		given = slices.DeleteFunc(given, func(name string) bool { return slices.Contains(drop, name) })
+		return oci.WithCapabilities(given)(ctx, client, c, s)
+	}
+}
+
+const allCapabilities = "ALL"
 
 // withTerminal leaves a TERM that the step gives itself.
 func withTerminal(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
@@ -179,21 +246,21 @@ func (e *UserError) Error() string {
 	return fmt.Sprintf("cannot run as user %q: %v; give UID:GID for one that the image does not know", e.User, e.err)
 }
 
-// withMounts adds mounts, outer ones first whatever their order.
-func withMounts(mounts []Mount) oci.SpecOpts {
-	return func(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
-		mounts = append([]Mount(nil), mounts...)
-		sort.SliceStable(mounts, func(i, j int) bool { return mounts[i].Destination < mounts[j].Destination })
-		for _, m := range mounts {
-			options := []string{"rbind", "rprivate"}
-			if m.ReadOnly {
-				options = append(options, "ro")
-			}
-			if !m.Trusted {
-				options = append(options, "nosuid", "nodev")
-			}
-			s.Mounts = append(s.Mounts, specs.Mount{Type: "bind", Source: m.Source, Destination: m.Destination, Options: options})
+// addMounts adds mounts, outer ones first whatever their order.
+func addMounts(s *oci.Spec, mounts []Mount) {
+	sort.SliceStable(mounts, func(i, j int) bool { return mounts[i].Destination < mounts[j].Destination })
+	for _, m := range mounts {
+		if m.Type != "" {
+			s.Mounts = append(s.Mounts, specs.Mount{Type: m.Type, Source: m.Source, Destination: m.Destination, Options: m.Options})
+			continue
 		}
-		return nil
+		options := []string{"rbind", "rprivate"}
+		if m.ReadOnly {
+			options = append(options, "ro")
+		}
+		if !m.Trusted {
+			options = append(options, "nosuid", "nodev")
+		}
+		s.Mounts = append(s.Mounts, specs.Mount{Type: "bind", Source: m.Source, Destination: m.Destination, Options: options})
 	}
 }

@@ -81,24 +81,23 @@ func (c *Client) Create(ctx context.Context, cfg Config) (*Task, error) {
 }
 
 func (c *Client) create(ctx context.Context, cfg Config) error {
-	rootfs, err := c.make(ctx, cfg)
+	rootfs, spec, err := c.make(ctx, cfg)
 	if err != nil {
 		return err
 	}
 	defer trace.Region("containerd create task")()
-	_, err = c.tasks().Create(ctx, &tasksapi.CreateTaskRequest{
+	r, err := c.tasks().Create(ctx, &tasksapi.CreateTaskRequest{
 		ContainerID: cfg.ID, Rootfs: rootfs, Stdin: cfg.Stdin, Stdout: cfg.Stdout, Stderr: cfg.Stderr, Terminal: cfg.Terminal,
 	})
 	if err != nil {
 		return commandError(cfg.Args, errdefs.FromGRPC(err))
 	}
-	return nil
+	return cfg.placeSecrets(r.Pid, spec)
 }
 
 // make makes the snapshot and the container, at once where it can: neither is
 // looked into before there is a task, but for the name of a user.
-func (c *Client) make(ctx context.Context, cfg Config) ([]*types.Mount, error) {
-	var rootfs []*types.Mount
+func (c *Client) make(ctx context.Context, cfg Config) (rootfs []*types.Mount, spec *specs.Spec, err error) {
 	snapshot := func() (err error) {
 		rootfs, err = c.snapshot(ctx, cfg)
 		if errdefs.IsNotFound(err) {
@@ -113,10 +112,10 @@ func (c *Client) make(ctx context.Context, cfg Config) ([]*types.Mount, error) {
 	if cfg.User == "" {
 		g.Go(snapshot)
 	} else if err := snapshot(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	g.Go(func() error {
-		err := c.createContainer(ctx, cfg)
+	g.Go(func() (err error) {
+		spec, err = c.createContainer(ctx, cfg)
 		var user *UserError
 		if errors.As(err, &user) {
 			return user
@@ -126,7 +125,8 @@ func (c *Client) make(ctx context.Context, cfg Config) ([]*types.Mount, error) {
 		}
 		return err
 	})
-	return rootfs, g.Wait()
+	err = g.Wait()
+	return rootfs, spec, err
 }
 
 // undo removes a container whose task could not be brought to run, or that
@@ -162,24 +162,29 @@ func toAPI(mounts []mount.Mount) []*types.Mount {
 	return out
 }
 
-func (c *Client) createContainer(ctx context.Context, cfg Config) error {
+func (c *Client) createContainer(ctx context.Context, cfg Config) (*specs.Spec, error) {
 	defer trace.Region("containerd container")()
 	id := cfg.ID
 	record := &containers.Container{ID: id, Snapshotter: c.Snapshotter, SnapshotKey: id}
 	spec, err := c.spec(ctx, record, &cfg)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	copies, err := c.sources(ctx, &cfg, spec)
+	if err != nil {
+		return nil, err
+	}
+	addMounts(spec, append(cfg.mounts(), copies...))
 	if user := spec.Process.User; user.UID != 0 {
 		for _, dir := range cfg.Writable {
 			if err := os.Lchown(dir, int(user.UID), int(user.GID)); err != nil {
-				return fmt.Errorf("cannot give a directory to user %d: %w", user.UID, err)
+				return nil, fmt.Errorf("cannot give a directory to user %d: %w", user.UID, err)
 			}
 		}
 	}
 	data, err := json.Marshal(spec)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	_, err = c.containers().Create(ctx, &containersapi.CreateContainerRequest{Container: &containersapi.Container{
 		ID: id, Labels: cfg.labels(), Image: cfg.Image,
@@ -187,7 +192,7 @@ func (c *Client) createContainer(ctx context.Context, cfg Config) error {
 		Spec:        &anypb.Any{TypeUrl: specType, Value: data},
 		Snapshotter: c.Snapshotter, SnapshotKey: id,
 	}})
-	return errdefs.FromGRPC(err)
+	return spec, errdefs.FromGRPC(err)
 }
 
 // Attach finds the started task called id, whose exec may have died. It is nil,

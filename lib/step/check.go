@@ -5,10 +5,13 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
+	"github.com/containerd/containerd/pkg/cap"
 	units "github.com/docker/go-units"
+	"tags.cncf.io/container-device-interface/pkg/parser"
 
 	"pipex/lib/workspace"
 )
@@ -24,7 +27,7 @@ func (s *Spec) Check() error {
 			return err
 		}
 	}
-	for _, check := range []func() error{s.checkText, s.checkImage, s.checkEnv, s.checkProcess, s.checkLimits, s.checkSources, s.checkPaths} {
+	for _, check := range []func() error{s.checkText, s.checkImage, s.checkEnv, s.checkProcess, s.checkLimits, s.checkSecurity, s.checkSources, s.checkPaths} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -59,8 +62,11 @@ func (s *Spec) checkText() error {
 	for key, value := range s.Env {
 		texts = append(texts, key, value)
 	}
-	for _, m := range s.Mounts {
+	for _, m := range slices.Concat(s.Mounts, s.Sources) {
 		texts = append(texts, m.Host)
+	}
+	for _, secret := range s.Secrets {
+		texts = append(texts, secret.File)
 	}
 	for _, text := range texts {
 		if !utf8.ValidString(text) {
@@ -103,6 +109,11 @@ func (s *Spec) container() string {
 		{s.User != "", "a user"},
 		{s.ReadOnly, "--read-only"},
 		{s.NoInit, "--no-init"},
+		{len(s.Sources) > 0, "a source"},
+		{len(s.Tmpfs) > 0, "a tmpfs"},
+		{len(s.Secrets) > 0, "a secret"},
+		{len(s.Devices) > 0, "a device"},
+		{len(s.CapAdd) > 0 || len(s.CapDrop) > 0, "a capability"},
 	} {
 		if c.asked {
 			return c.what
@@ -167,6 +178,54 @@ func (s *Spec) checkLimits() error {
 	return nil
 }
 
+// secretName is one that is a file's and a variable's name alike.
+var secretName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,127}$`)
+
+func (s *Spec) checkSecurity() error {
+	for _, list := range [][]string{s.CapAdd, s.CapDrop} {
+		for i, name := range list {
+			name = strings.ToUpper(name)
+			if name != capAll && !strings.HasPrefix(name, "CAP_") {
+				name = "CAP_" + name
+			}
+			if name != capAll && !slices.Contains(cap.Known(), name) {
+				return Usage("unknown capability %q: such as NET_RAW, or ALL; see capabilities(7)", list[i])
+			}
+			list[i] = name
+		}
+	}
+	taken := map[string]bool{}
+	for _, secret := range s.Secrets {
+		if !secretName.MatchString(secret.Name) {
+			return Usage("invalid name of a secret %q: letters, digits, _ . and -", secret.Name)
+		}
+		if taken[secret.Name] {
+			return Usage("secret %q is given twice", secret.Name)
+		}
+		taken[secret.Name] = true
+		if _, ok := s.Env[secret.Name]; ok && secret.Env {
+			return Usage("%q is a secret and an environment variable at once", secret.Name)
+		}
+		if strings.ContainsRune(secret.File, 0) {
+			return Usage("invalid host path %q", secret.File)
+		}
+	}
+	for _, t := range s.Tmpfs {
+		if t.Size < 0 {
+			return Usage("a size cannot be negative")
+		}
+	}
+	for _, name := range s.Devices {
+		if _, _, _, err := parser.ParseQualifiedName(name); err != nil {
+			return Usage("invalid device %q: a CDI name, VENDOR/CLASS=NAME", name)
+		}
+	}
+	return nil
+}
+
+// capAll stands for all capabilities.
+const capAll = "ALL"
+
 func (s *Spec) checkSources() error {
 	for _, in := range s.Inputs {
 		if err := workspace.CheckName("step", in.Step); err != nil {
@@ -186,7 +245,7 @@ func (s *Spec) checkSources() error {
 			return Usage("cache %q is read-only and exclusive at once", c.Name)
 		}
 	}
-	for _, m := range s.Mounts {
+	for _, m := range slices.Concat(s.Mounts, s.Sources) {
 		if m.Host == "" || strings.ContainsRune(m.Host, 0) {
 			return Usage("invalid host path %q", m.Host)
 		}
@@ -230,6 +289,21 @@ func (s *Spec) checkPaths() error {
 			return err
 		}
 	}
+	for _, m := range s.Sources {
+		if err := claim("source "+m.Host, m.Path); err != nil {
+			return err
+		}
+	}
+	for _, t := range s.Tmpfs {
+		if err := claim("tmpfs", t.Path); err != nil {
+			return err
+		}
+	}
+	if len(s.Secrets) > 0 {
+		if err := claim("secrets", SecretsPath); err != nil {
+			return err
+		}
+	}
 	for _, c := range s.Caches {
 		if err := claim("cache "+c.Name, c.Path); err != nil {
 			return err
@@ -263,9 +337,18 @@ func checkContainerPath(what, p string) error {
 // Absolute makes the host paths of s absolute; those that are relative are
 // relative to dir.
 func (s *Spec) Absolute(dir string) {
-	for i := range s.Mounts {
-		if m := &s.Mounts[i]; !filepath.IsAbs(m.Host) {
-			m.Host = filepath.Join(dir, m.Host)
+	absolute := func(path *string) {
+		if *path != "" && !filepath.IsAbs(*path) {
+			*path = filepath.Join(dir, *path)
 		}
+	}
+	for i := range s.Mounts {
+		absolute(&s.Mounts[i].Host)
+	}
+	for i := range s.Sources {
+		absolute(&s.Sources[i].Host)
+	}
+	for i := range s.Secrets {
+		absolute(&s.Secrets[i].File)
 	}
 }

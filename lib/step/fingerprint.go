@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"slices"
 	"sort"
 )
 
@@ -25,6 +26,15 @@ type Ingredients struct {
 	Inputs []Content   `json:"inputs"`
 	Mounts []Content   `json:"mounts"`
 	Caches [][2]string `json:"caches"`
+	// What came later is left out where it is not used, so that what was known
+	// before stays known.
+	Sources []Content `json:"sources,omitempty"`
+	Tmpfs   []string  `json:"tmpfs,omitempty"`
+	// Secrets are names only: who has the value's digest can guess at the value.
+	Secrets []string `json:"secrets,omitempty"`
+	Devices []string `json:"devices,omitempty"`
+	CapAdd  []string `json:"capAdd,omitempty"`
+	CapDrop []string `json:"capDrop,omitempty"`
 }
 
 // Content is a tree's digest and where the step sees it.
@@ -45,6 +55,20 @@ func (s *Spec) Ingredients() Ingredients {
 		Form: form, Cmd: s.Cmd, Env: s.Env, Cwd: s.Cwd, User: s.User,
 		Network: s.Network, Output: s.Output, Hostname: s.Hostname, ReadOnly: s.ReadOnly,
 	}
+	for _, t := range s.Tmpfs {
+		in.Tmpfs = append(in.Tmpfs, t.Path)
+	}
+	for _, secret := range s.Secrets {
+		name := secret.Name
+		if secret.Env {
+			name = "$" + name
+		}
+		in.Secrets = append(in.Secrets, name)
+	}
+	in.Devices, in.CapAdd, in.CapDrop = slices.Clone(s.Devices), slices.Clone(s.CapAdd), slices.Clone(s.CapDrop)
+	for _, list := range [][]string{in.Tmpfs, in.Secrets, in.Devices, in.CapAdd, in.CapDrop} {
+		sort.Strings(list)
+	}
 	for _, c := range s.Caches {
 		in.Caches = append(in.Caches, [2]string{c.Name, c.Path})
 	}
@@ -52,13 +76,18 @@ func (s *Spec) Ingredients() Ingredients {
 	return in
 }
 
+// byPath is list in order of the paths.
+func byPath(list []Content) []Content {
+	list = append([]Content(nil), list...)
+	sort.Slice(list, func(i, j int) bool { return list[i].Path < list[j].Path })
+	return list
+}
+
 // Fingerprint is SHA-256, in hexadecimal, over the canonical form: the JSON of
 // the ingredients with mounts in order of their paths. Steps with the same
 // fingerprint give the same output as far as the step itself is repeatable.
 func (in Ingredients) Fingerprint() string {
-	mounts := append([]Content(nil), in.Mounts...)
-	sort.Slice(mounts, func(i, j int) bool { return mounts[i].Path < mounts[j].Path })
-	in.Mounts = mounts
+	in.Mounts, in.Sources = byPath(in.Mounts), byPath(in.Sources)
 	if len(in.Cmd) == 0 {
 		in.Cmd = nil // whether it was left out or said to be empty
 	}

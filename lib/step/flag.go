@@ -33,6 +33,29 @@ func ParseMount(s string) (Mount, error) {
 	return Mount{Host: host, Path: path}, nil
 }
 
+// ParseTmpfs reads PATH[:SIZE].
+func ParseTmpfs(s string) (Tmpfs, error) {
+	path, size, sized := strings.Cut(s, ":")
+	t := Tmpfs{Path: path}
+	if path == "" {
+		return t, Usage("invalid tmpfs %q: PATH[:SIZE]", s)
+	}
+	var err error
+	if sized {
+		t.Size, err = ParseSize(size)
+	}
+	return t, err
+}
+
+// ParseSecret reads NAME, or NAME=FILE.
+func ParseSecret(s string) (Secret, error) {
+	name, file, ok := strings.Cut(s, "=")
+	if name == "" || ok && file == "" {
+		return Secret{}, Usage("invalid secret %q: NAME for the environment variable, or NAME=FILE", s)
+	}
+	return Secret{Name: name, File: file}, nil
+}
+
 // ParseCache reads NAME:PATH[:ro|:exclusive].
 func ParseCache(s string) (Cache, error) {
 	parts := strings.Split(s, ":")

@@ -17,26 +17,56 @@ import (
 // Spec describes one step. Its JSON form is what pipex-prepare --spec reads:
 // unknown keys are errors.
 type Spec struct {
-	Step     string            `json:"step,omitempty"`
-	Name     string            `json:"name,omitempty"`
-	Image    string            `json:"image,omitempty"`
-	Pull     Pull              `json:"pull,omitempty"`
-	Cmd      []string          `json:"cmd,omitempty"`
-	Env      map[string]string `json:"env,omitempty"`
-	Cwd      string            `json:"cwd,omitempty"`
-	User     string            `json:"user,omitempty"`
-	Network  Network           `json:"network,omitempty"`
-	Output   string            `json:"output,omitempty"`
-	Inputs   []Input           `json:"inputs,omitempty"`
-	Mounts   []Mount           `json:"mounts,omitempty"`
-	Caches   []Cache           `json:"caches,omitempty"`
-	Timeout  Duration          `json:"timeout,omitempty"`
-	ReadOnly bool              `json:"readOnly,omitempty"`
-	Hostname string            `json:"hostname,omitempty"`
+	Step    string            `json:"step,omitempty"`
+	Name    string            `json:"name,omitempty"`
+	Image   string            `json:"image,omitempty"`
+	Pull    Pull              `json:"pull,omitempty"`
+	Cmd     []string          `json:"cmd,omitempty"`
+	Env     map[string]string `json:"env,omitempty"`
+	Cwd     string            `json:"cwd,omitempty"`
+	User    string            `json:"user,omitempty"`
+	Network Network           `json:"network,omitempty"`
+	Output  string            `json:"output,omitempty"`
+	Inputs  []Input           `json:"inputs,omitempty"`
+	Mounts  []Mount           `json:"mounts,omitempty"`
+	Caches  []Cache           `json:"caches,omitempty"`
+	// Sources are host files and directories of which the container has a copy
+	// that it can write to.
+	Sources []Mount `json:"sources,omitempty"`
+	// Tmpfs are directories in memory.
+	Tmpfs   []Tmpfs  `json:"tmpfs,omitempty"`
+	Secrets []Secret `json:"secrets,omitempty"`
+	// Devices are names of the Container Device Interface's, VENDOR/CLASS=NAME.
+	Devices []string `json:"devices,omitempty"`
+	// CapAdd and CapDrop are capabilities(7), such as NET_RAW, or ALL.
+	CapAdd   []string `json:"capAdd,omitempty"`
+	CapDrop  []string `json:"capDrop,omitempty"`
+	Timeout  Duration `json:"timeout,omitempty"`
+	ReadOnly bool     `json:"readOnly,omitempty"`
+	Hostname string   `json:"hostname,omitempty"`
 	// NoInit has the command be process 1 itself, without an init before it.
 	NoInit bool `json:"noInit,omitempty"`
 	Limits
 }
+
+// Tmpfs is a directory in memory, as large as the memory allows if Size is zero.
+type Tmpfs struct {
+	Path string `json:"path"`
+	Size Size   `json:"size,omitempty"`
+}
+
+// Secret is a value that is read when the step is executed, and written down
+// nowhere: the container sees it as the file /run/secrets/NAME.
+type Secret struct {
+	Name string `json:"name"`
+	// File holds the value; the environment variable NAME does if it is empty.
+	File string `json:"file,omitempty"`
+	// Env passes the value in the variable NAME, too.
+	Env bool `json:"env,omitempty"`
+}
+
+// SecretsPath is where a container sees its secrets.
+const SecretsPath = "/run/secrets"
 
 // Limits bound what a step may use; zero is no limit.
 type Limits struct {

@@ -37,6 +37,9 @@ type Exec struct {
 	Stdin *os.File
 	// Stdout and Stderr receive what the command writes, as the logs do.
 	Stdout, Stderr io.Writer
+	// EnvProgram is a static program that calls [secret.Main]; needed for secrets
+	// that are environment variables.
+	EnvProgram string
 	// Signals are forwarded to the command; a second SIGINT or SIGTERM kills
 	// the container.
 	Signals <-chan os.Signal

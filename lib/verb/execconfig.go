@@ -1,13 +1,16 @@
 package verb
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"path"
 
 	"pipex/lib/container"
+	"pipex/lib/secret"
 	"pipex/lib/step"
+	"pipex/lib/workspace"
 )
 
 func (x *execution) network() step.Network {
@@ -39,11 +42,62 @@ func (x *execution) config() (*container.Config, error) {
 	if l := m.Limits; l != nil {
 		cfg.Limits = container.Limits{Memory: l.MemoryBytes, CPUs: l.CPUs, Pids: l.Pids, Shm: l.ShmBytes, Ulimits: l.Ulimits}
 	}
+	cfg.Devices, cfg.CapAdd, cfg.CapDrop = m.Devices, m.CapAdd, m.CapDrop
+	for _, s := range m.Sources {
+		cfg.Sources = append(cfg.Sources, container.Source{Host: s.HostPath, Destination: s.ContainerPath})
+	}
+	for _, t := range m.Tmpfs {
+		cfg.Mounts = append(cfg.Mounts, container.Tmpfs(t.Path, t.Bytes))
+	}
+	if err := x.secrets(cfg); err != nil {
+		return nil, err
+	}
 	for key, value := range m.Env {
 		cfg.Env = append(cfg.Env, key+"="+value)
 	}
 	err := x.mounts(cfg)
 	return cfg, err
+}
+
+// secrets reads the secrets' values.
+func (x *execution) secrets(cfg *container.Config) error {
+	for _, s := range x.meta.Secrets {
+		value, err := readSecret(s)
+		if err != nil {
+			return err
+		}
+		cfg.Secrets = append(cfg.Secrets, container.Secret{Name: s.Name, Value: value, Env: s.Env})
+		if s.Env && cfg.EnvProgram == "" {
+			if err := secret.CheckProgram(x.EnvProgram); err != nil {
+				return fmt.Errorf("cannot make a variable of secret %q: %w", s.Name, err)
+			}
+			cfg.EnvProgram = x.EnvProgram
+		}
+	}
+	return nil
+}
+
+// maxSecret bounds a secret, in bytes.
+const maxSecret = 1 << 20
+
+func readSecret(s workspace.Secret) ([]byte, error) {
+	value, ok := os.LookupEnv(s.Name)
+	data := []byte(value)
+	if s.File != "" {
+		var err error
+		if data, err = os.ReadFile(s.File); err != nil {
+			return nil, fmt.Errorf("cannot read secret %q: %w", s.Name, err)
+		}
+	} else if !ok {
+		return nil, fmt.Errorf("secret %q is not in the environment: pipex-exec reads it there, or in a file with --secret %s=FILE", s.Name, s.Name)
+	}
+	if len(data) > maxSecret {
+		return nil, fmt.Errorf("secret %q is larger than %d bytes; use --mount for a file as large as that", s.Name, maxSecret)
+	}
+	if s.Env && bytes.ContainsRune(data, 0) {
+		return nil, fmt.Errorf("secret %q holds a NUL byte, and cannot be an environment variable", s.Name)
+	}
+	return data, nil
 }
 
 // mounts lists what the container sees of the host. What was there when the run

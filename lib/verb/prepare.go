@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -74,9 +75,21 @@ func (p Prepare) Do(ctx context.Context) (*Prepared, error) {
 	if err := (container.Limits{Memory: int64(l.Memory), CPUs: l.CPUs, Pids: l.Pids}).Check(); err != nil {
 		return nil, err
 	}
-	mounts, err := p.mounts(ctx, ws)
+	mounts, err := pin(ctx, ws, p.Spec.Mounts)
 	if err != nil {
 		return nil, err
+	}
+	sources, err := pin(ctx, ws, p.Spec.Sources)
+	if err != nil {
+		return nil, err
+	}
+	if err := container.CheckDevices(p.Spec.Devices); err != nil {
+		return nil, err
+	}
+	for _, secret := range p.Spec.Secrets {
+		if _, err := os.Stat(secret.File); secret.File != "" && err != nil {
+			return nil, fmt.Errorf("cannot use secret %q: %w", secret.Name, err)
+		}
 	}
 	client, image, err := p.image(ctx)
 	if err != nil {
@@ -90,7 +103,7 @@ func (p Prepare) Do(ctx context.Context) (*Prepared, error) {
 			return nil, err
 		}
 	}
-	return p.stage(ctx, ws, mounts, client, image)
+	return p.stage(ctx, ws, hostPaths{mounts, sources}, client, image)
 }
 
 // withoutWorkspace says why nothing can be prepared in a workspace that does not
@@ -104,7 +117,10 @@ func (p Prepare) withoutWorkspace(why error) error {
 	return nil
 }
 
-func (p Prepare) stage(ctx context.Context, ws *workspace.Workspace, mounts []workspace.Mount, client *container.Client, image *container.Image) (*Prepared, error) {
+// hostPaths are what the step sees of the host, pinned.
+type hostPaths struct{ mounts, sources []workspace.Mount }
+
+func (p Prepare) stage(ctx context.Context, ws *workspace.Workspace, host hostPaths, client *container.Client, image *container.Image) (*Prepared, error) {
 	if client != nil {
 		if err := container.CheckLog(ws.Root); err != nil {
 			return nil, err
@@ -124,7 +140,7 @@ func (p Prepare) stage(ctx context.Context, ws *workspace.Workspace, mounts []wo
 			return nil, err
 		}
 	}
-	m := p.meta(ws, inputs, mounts, image)
+	m := p.meta(inputs, host, image)
 	if p.Cached {
 		if id, err := committed(ws, m.Fingerprint); err != nil || id != "" {
 			return &Prepared{RunID: id, Fingerprint: m.Fingerprint, UpToDate: true}, err
@@ -210,10 +226,10 @@ func digestInput(ctx context.Context, ws *workspace.Workspace, in *workspace.Inp
 	return nil
 }
 
-// mounts pins each host path to what it really is and to its content.
-func (p Prepare) mounts(ctx context.Context, ws *workspace.Workspace) ([]workspace.Mount, error) {
+// pin pins each host path to what it really is and to its content.
+func pin(ctx context.Context, ws *workspace.Workspace, list []step.Mount) ([]workspace.Mount, error) {
 	var mounts []workspace.Mount
-	for _, m := range p.Spec.Mounts {
+	for _, m := range list {
 		end := trace.Region("hash %s", m.Host)
 		real, err := filepath.EvalSymlinks(m.Host)
 		if err != nil {
@@ -259,7 +275,7 @@ func (p Prepare) image(ctx context.Context) (*container.Client, *container.Image
 }
 
 // meta is the record of the run that is about to be made.
-func (p Prepare) meta(ws *workspace.Workspace, inputs []workspace.Input, mounts []workspace.Mount, image *container.Image) *workspace.Meta {
+func (p Prepare) meta(inputs []workspace.Input, host hostPaths, image *container.Image) *workspace.Meta {
 	s := p.Spec
 	if image != nil {
 		if len(s.Cmd) == 0 {
@@ -278,9 +294,16 @@ func (p Prepare) meta(ws *workspace.Workspace, inputs []workspace.Input, mounts 
 	what := s.Ingredients()
 	m := &workspace.Meta{
 		RunID: p.RunID, StepID: s.Step, StepName: s.Name, Image: s.Image, Cmd: append([]string{}, s.Cmd...), Env: s.Env,
-		Inputs: inputs, Mounts: mounts, AllowNetwork: s.Network != step.NetworkNone, Status: workspace.Prepared,
+		Inputs: inputs, Mounts: host.mounts, Sources: host.sources, AllowNetwork: s.Network != step.NetworkNone, Status: workspace.Prepared,
 		PreparedAt: workspace.Now(), Cwd: s.Cwd, User: s.User, Network: string(s.Network), Output: s.Output,
 		TimeoutMs: time.Duration(s.Timeout).Milliseconds(), ReadOnly: s.ReadOnly, NoInit: s.NoInit, Limits: limits(s.Limits), Hostname: s.Hostname, Version: workspace.Version, Host: hostName(),
+		Devices: s.Devices, CapAdd: s.CapAdd, CapDrop: s.CapDrop,
+	}
+	for _, t := range s.Tmpfs {
+		m.Tmpfs = append(m.Tmpfs, workspace.Tmpfs{Path: t.Path, Bytes: int64(t.Size)})
+	}
+	for _, secret := range s.Secrets {
+		m.Secrets = append(m.Secrets, workspace.Secret(secret))
 	}
 	if image != nil {
 		m.ImageDigest, m.ImageID = image.Digest, image.ID
@@ -289,7 +312,10 @@ func (p Prepare) meta(ws *workspace.Workspace, inputs []workspace.Input, mounts 
 	for _, in := range inputs {
 		what.Inputs = append(what.Inputs, step.Content{Path: in.MountedAs, Digest: in.Digest, Copied: in.Copied})
 	}
-	for _, mount := range mounts {
+	for _, mount := range host.sources {
+		what.Sources = append(what.Sources, step.Content{Path: mount.ContainerPath, Digest: mount.Digest})
+	}
+	for _, mount := range host.mounts {
 		what.Mounts = append(what.Mounts, step.Content{Path: mount.ContainerPath, Digest: mount.Digest})
 	}
 	for _, c := range s.Caches {

@@ -57,6 +57,12 @@ type Meta struct {
 	NoInit      bool         `json:"noInit,omitempty"`
 	Limits      *Limits      `json:"limits,omitempty"`
 	CacheMounts []CacheMount `json:"cacheMounts,omitempty"`
+	Sources     []Mount      `json:"sources,omitempty"`
+	Tmpfs       []Tmpfs      `json:"tmpfs,omitempty"`
+	Secrets     []Secret     `json:"secrets,omitempty"`
+	Devices     []string     `json:"devices,omitempty"`
+	CapAdd      []string     `json:"capAdd,omitempty"`
+	CapDrop     []string     `json:"capDrop,omitempty"`
 	Container   *Container   `json:"container,omitempty"`
 	Usage       *Usage       `json:"usage,omitempty"`
 	Execs       []Exec       `json:"execs,omitempty"`
@@ -90,6 +96,20 @@ type CacheMount struct {
 	Path      string `json:"path"`
 	ReadOnly  bool   `json:"readOnly,omitempty"`
 	Exclusive bool   `json:"exclusive,omitempty"`
+}
+
+// Tmpfs is a directory in memory.
+type Tmpfs struct {
+	Path  string `json:"path"`
+	Bytes int64  `json:"bytes,omitempty"`
+}
+
+// Secret says where a secret comes from when the run is executed; its value is
+// not recorded.
+type Secret struct {
+	Name string `json:"name"`
+	File string `json:"file,omitempty"`
+	Env  bool   `json:"env,omitempty"`
 }
 
 // Limits bound what a run may use.

@@ -1,0 +1,146 @@
+// Package secret is about values that a step is given and that are written down
+// nowhere: the files in memory that hold them, and the program that makes
+// environment variables of them inside the container.
+package secret
+
+import (
+	"debug/elf"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Dir is where a container sees its secrets, a file each.
+const Dir = "/run/secrets"
+
+// Program is what the program that calls [Main] is called in a container: in
+// /dev, which is the container's own.
+const Program = "/dev/secret-env"
+
+// Args are what comes before a command for the secrets called names to be its
+// environment variables; nothing if there are none.
+func Args(names []string) []string {
+	if len(names) == 0 {
+		return nil
+	}
+	return append(append([]string{Program}, names...), "--")
+}
+
+// Main is the program: it takes what [Args] returns, and a command, and becomes
+// the command. Its statuses are env(1)'s.
+func Main(args []string) {
+	for len(args) > 0 && args[0] != "--" {
+		value, err := os.ReadFile(filepath.Join(Dir, args[0]))
+		if err == nil {
+			err = os.Setenv(args[0], string(value))
+		}
+		if err != nil {
+			end(125, "cannot use secret %q: %v", args[0], err)
+		}
+		args = args[1:]
+	}
+	if len(args) < 2 {
+		end(125, "no command")
+	}
+	command := args[1:]
+	path, err := exec.LookPath(command[0])
+	if err == nil || errors.Is(err, exec.ErrDot) {
+		err = syscall.Exec(path, command, os.Environ())
+	}
+	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
+		end(127, "cannot run %q: no such command in the container", command[0])
+	}
+	end(126, "cannot run %q: not executable in the container", command[0])
+}
+
+func end(status int, format string, args ...any) {
+	fmt.Fprintf(os.Stderr, "pipex-exec: "+format+"\n", args...)
+	os.Exit(status)
+}
+
+// CheckProgram returns an error for a program that a container cannot run,
+// because it needs libraries.
+func CheckProgram(path string) error {
+	f, err := elf.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for _, p := range f.Progs {
+		if p.Type == elf.PT_INTERP {
+			return fmt.Errorf("%q is not linked statically, and does not run in every container; build it with CGO_ENABLED=0", path)
+		}
+	}
+	return nil
+}
+
+// Owner is whom a file is to belong to, in the numbers of this process's user
+// namespace.
+type Owner struct{ UID, GID int }
+
+// Place writes secrets to files in [Dir] of the root file system of the process
+// pid, which must be on a tmpfs: readable by the owner alone. root owns that
+// tmpfs, and is who can write there: where it is another than the caller, because
+// the process is in a user namespace, the calling thread takes its identity.
+func Place(pid int, values map[string][]byte, owner, root Owner) error {
+	dir, err := openDir(pid)
+	if err != nil {
+		return fmt.Errorf("cannot reach %s in the container: %w", Dir, err)
+	}
+	defer unix.Close(dir)
+	for name, value := range values {
+		if err := place(dir, name, value, owner, root); err != nil {
+			return fmt.Errorf("cannot place secret %q in the container: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// openDir opens [Dir] as the container itself would (openat2(2)), and makes sure
+// that nothing written there reaches a disk.
+func openDir(pid int) (int, error) {
+	root, err := unix.Open(fmt.Sprintf("/proc/%d/root", pid), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(root)
+	dir, err := unix.Openat2(root, strings.TrimPrefix(Dir, "/"), &unix.OpenHow{
+		Flags: unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
+	})
+	if err != nil {
+		return -1, err
+	}
+	var at unix.Statfs_t
+	if err = unix.Fstatfs(dir, &at); err == nil && at.Type != unix.TMPFS_MAGIC {
+		err = errors.New("it is not in memory")
+	}
+	if err != nil {
+		unix.Close(dir)
+		return -1, err
+	}
+	return dir, nil
+}
+
+func place(dir int, name string, value []byte, owner, root Owner) error {
+	var fd int
+	err := as(root, func() (err error) {
+		fd, err = unix.Openat(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o400)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	f := os.NewFile(uintptr(fd), name)
+	defer f.Close()
+	if _, err := f.Write(value); err != nil {
+		return err
+	}
+	return f.Chown(owner.UID, owner.GID)
+}
