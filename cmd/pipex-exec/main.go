@@ -27,7 +27,7 @@ func main() {
 			&ucli.BoolFlag{Name: "interactive", Aliases: []string{"i"}, Usage: "pass standard input on; it is empty otherwise"},
 			&ucli.BoolFlag{Name: "tty", Aliases: []string{"t"}, Usage: "give the command a terminal, which follows the caller's"},
 			&ucli.StringFlag{Name: "log-max", Usage: "keep the first `SIZE` of each log, for this time"},
-			&ucli.StringFlag{Name: "network", Usage: "`NET` for this time: none, host"},
+			&ucli.StringFlag{Name: "network", Usage: "`NET` for this time: none, host, bridge, cni:NAME"},
 			&ucli.DurationFlag{Name: "timeout", Usage: "end the command after `TIME`, for this time"},
 			&ucli.DurationFlag{Name: "stop-grace", Usage: "`TIME` between SIGTERM and SIGKILL when the timeout is over (10s)", Value: verb.DefaultGrace},
 		},

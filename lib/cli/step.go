@@ -31,7 +31,7 @@ func StepFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "secret-env", Usage: "the same, and in the variable NAME: `NAME[=FILE]`"},
 		&cli.StringFlag{Name: "cwd", Usage: "working directory `PATH` (the image's)"},
 		&cli.StringFlag{Name: "user", Usage: "`UID[:GID]` or NAME[:GROUP] (the image's)"},
-		&cli.StringFlag{Name: "network", Usage: "`NET` that the step can reach: none (default), host"},
+		&cli.StringFlag{Name: "network", Usage: "`NET` that the step can reach: none (default), host, bridge, cni:NAME"},
 		&cli.DurationFlag{Name: "timeout", Usage: "end the command after `TIME`, such as 90s or 1h30m"},
 		&cli.StringFlag{Name: "memory", Usage: "limit of memory, `SIZE` such as 512m; what needs more is killed"},
 		&cli.Float64Flag{Name: "cpus", Usage: "limit of processors, `N` such as 1.5"},

@@ -39,7 +39,7 @@ func (c *Client) Cgroups(workdir string) ([]Cgroups, error) {
 		dir := filepath.Join(hierarchy, c.Namespace)
 		entries, _ := os.ReadDir(dir) // it is missing where no container has run
 		for _, e := range entries {
-			if e.IsDir() && belongs(e.Name(), workdir) {
+			if e.IsDir() && Belongs(e.Name(), workdir) {
 				found[e.Name()] = append(found[e.Name()], filepath.Join(dir, e.Name()))
 			}
 		}

@@ -71,8 +71,8 @@ const (
 	runDigits     = 8
 )
 
-// belongs tells whether id is one that NewID makes for runs of a workspace.
-func belongs(id, workdir string) bool {
+// Belongs tells whether id is one that NewID makes for runs of a workspace.
+func Belongs(id, workdir string) bool {
 	n := len(id) - workdirDigits - runDigits
 	return n >= 0 && id[n:n+workdirDigits] == hash(workdir, workdirDigits)
 }

@@ -34,7 +34,9 @@ type Config struct {
 	ReadOnly bool
 	// HostNetwork shares the host's network; otherwise there is only loopback.
 	HostNetwork bool
-	Mounts      []Mount
+	// NetworkNamespace is the path of one to join; a new one, if it is empty.
+	NetworkNamespace string
+	Mounts           []Mount
 	// Stdout and Stderr are existing files that the container's output is
 	// appended to, by containerd's shim, whether or not anybody follows them.
 	Stdout, Stderr string
@@ -104,6 +106,9 @@ func (c *Client) spec(ctx context.Context, record *containers.Container, cfg *Co
 	}
 	if cfg.HostNetwork {
 		opts = append(opts, oci.WithHostNamespace(specs.NetworkNamespace))
+	}
+	if cfg.NetworkNamespace != "" {
+		opts = append(opts, oci.WithLinuxNamespace(specs.LinuxNamespace{Type: specs.NetworkNamespace, Path: cfg.NetworkNamespace}))
 	}
 	if rootless.Inside() {
 		opts = append(opts, withoutRoot)

@@ -44,7 +44,7 @@ func TestCheckRefuses(t *testing.T) {
 		{Step: ".."}, {Step: "-a"}, {Step: "a/b"},
 		{Cmd: []string{"a"}},
 		{Image: "i", Cmd: []string{""}}, {Image: "i", Cmd: []string{"a\x00"}}, {Image: "i", Cmd: []string{"\xff"}},
-		{Image: "i", Pull: "often"}, {Image: "i", Network: "bridge"}, {Image: "i", Timeout: -1},
+		{Image: "i", Pull: "often"}, {Image: "i", Network: "cni:../x"}, {Image: "i", Timeout: -1},
 		{User: "-x"}, {User: "a:"}, {User: "a b"}, {Hostname: "-a"}, {Hostname: "a_b"}, {Hostname: strings.Repeat("a", 64)},
 		{Env: map[string]string{"": "x"}}, {Env: map[string]string{"a=b": "x"}}, {Env: map[string]string{"a": "\x00"}}, {Env: map[string]string{"a": "\xff"}},
 		{Output: "output"}, {Output: "/"}, {Output: "/a/../b"}, {Output: "/a/"}, {Output: "//a"}, {Output: "/proc"}, {Output: "/sys/fs"}, {Output: "/dev/shm"}, {Output: "/a\x00"},

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"math"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -94,11 +95,15 @@ func ParseSize(s string) (Size, error) {
 	return Size(n), nil
 }
 
+// networkName is what CNI lets a network be called.
+var networkName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`)
+
 // ParseNetwork reads a network; empty is empty.
 func ParseNetwork(s string) (Network, error) {
 	n := Network(s)
-	if n != "" && n != NetworkNone && n != NetworkHost {
-		return "", Usage("invalid network %q: none or host", s)
+	name, isCNI := strings.CutPrefix(s, networkCNI)
+	if n != "" && n != NetworkNone && n != NetworkHost && n != NetworkBridge && !(isCNI && networkName.MatchString(name)) {
+		return "", Usage("invalid network %q: none, host, bridge or cni:NAME", s)
 	}
 	return n, nil
 }

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -112,9 +113,19 @@ type Network string
 
 // The networks.
 const (
-	NetworkNone Network = "none"
-	NetworkHost Network = "host"
+	NetworkNone   Network = "none"
+	NetworkHost   Network = "host"
+	NetworkBridge Network = "bridge"
 )
+
+// networkCNI begins the name of a network that is described in CNI's directory.
+const networkCNI = "cni:"
+
+// Attached tells whether it is one that a container's own network namespace is
+// attached to.
+func (n Network) Attached() bool {
+	return n == NetworkBridge || strings.HasPrefix(string(n), networkCNI)
+}
 
 // Input is the artifacts of another step's run, read-only at Path.
 type Input struct {

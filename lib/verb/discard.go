@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"pipex/lib/container"
+	"pipex/lib/network"
 	"pipex/lib/workspace"
 )
 
@@ -54,5 +55,13 @@ func (p Place) releaseObject(ctx context.Context, c *workspace.Container) error 
 	}
 	defer client.Close()
 	client.Snapshotter = c.Snapshotter
-	return client.Release(ctx, c.ID)
+	return release(ctx, client, c.ID)
+}
+
+// release drops all that a run owns outside of its workspace.
+func release(ctx context.Context, client *container.Client, id string) error {
+	if err := client.Release(ctx, id); err != nil {
+		return err
+	}
+	return network.Remove(ctx, id)
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"pipex/lib/container"
+	"pipex/lib/network"
 	"pipex/lib/step"
 	"pipex/lib/workspace"
 )
@@ -100,6 +101,8 @@ type execution struct {
 	client *container.Client
 	caches []*workspace.Lock
 	logs   []*container.Follower
+	// waiting says that there is a task, as far as is known.
+	waiting bool
 	// restore makes the caller's terminal what it was.
 	restore func()
 }
@@ -219,6 +222,9 @@ func (x *execution) start(ctx context.Context) (*container.Task, error) {
 	if err := x.begin(cfg.Args); err != nil {
 		return nil, err
 	}
+	if err := x.attachNetwork(ctx, cfg); err != nil {
+		return nil, err
+	}
 	stdin, err := x.openStdin()
 	if err != nil {
 		return nil, err
@@ -276,6 +282,7 @@ func keep(offset, limit int64) int64 {
 // record comes first: a task that is still there is one whose end nobody was
 // told.
 func (x *execution) finish(ctx context.Context, task *container.Task) (int, error) {
+	x.waiting = true
 	// From here on signals are the command's, and ours is to wait.
 	ctx = context.WithoutCancel(ctx)
 	exit, timedOut, err := x.wait(ctx, task)
@@ -301,6 +308,9 @@ func (x *execution) finish(ctx context.Context, task *container.Task) (int, erro
 // logs, and returns its status.
 func (x *execution) remove(ctx context.Context, task *container.Task) (int, error) {
 	if err := task.Delete(ctx); err != nil {
+		return 0, err
+	}
+	if err := network.Remove(ctx, x.meta.Container.ID); err != nil {
 		return 0, err
 	}
 	for _, log := range x.logs {

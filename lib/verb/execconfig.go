@@ -2,12 +2,14 @@ package verb
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path"
 
 	"pipex/lib/container"
+	"pipex/lib/network"
 	"pipex/lib/secret"
 	"pipex/lib/step"
 	"pipex/lib/workspace"
@@ -134,9 +136,24 @@ func (x *execution) mounts(cfg *container.Config) error {
 		}
 		errs = append(errs, add("cache "+c.Name, source, c.Path, c.ReadOnly, false))
 	}
-	network, err := x.ws.NetworkFiles(x.run, cfg.Hostname, cfg.HostNetwork)
-	for name, source := range network {
-		errs = append(errs, add(name, source, path.Join("/etc", name), true, true))
+	return errors.Join(errs...)
+}
+
+// attachNetwork sets up the network that the container is to reach, if that is not
+// the host's, and gives the container the files that name hosts.
+func (x *execution) attachNetwork(ctx context.Context, cfg *container.Config) error {
+	var files map[string]string
+	var err error
+	if x.network().Attached() {
+		var n *network.Network
+		if n, err = network.Setup(ctx, cfg.ID, string(x.network()), cfg.Hostname); err == nil {
+			cfg.NetworkNamespace, files = n.Namespace, n.Files
+		}
+	} else {
+		files, err = x.ws.NetworkFiles(x.run, cfg.Hostname, cfg.HostNetwork)
 	}
-	return errors.Join(append(errs, err)...)
+	for name, source := range files {
+		cfg.Mounts = append(cfg.Mounts, container.Mount{Source: source, Destination: path.Join("/etc", name), ReadOnly: true, Trusted: true})
+	}
+	return err
 }

@@ -1,6 +1,7 @@
 package verb
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"pipex/lib/container"
+	"pipex/lib/network"
 	"pipex/lib/workspace"
 )
 
@@ -121,6 +123,10 @@ func usage(task *container.Task) *workspace.Usage {
 // failed records an exec whose command did not come to run, or was lost. Where
 // that is the command's own fault there is a status for it.
 func (x *execution) failed(err error) (int, error) {
+	if !x.waiting {
+		// No task is left that uses it.
+		x.warn(network.Remove(context.Background(), x.meta.Container.ID))
+	}
 	for _, log := range x.logs {
 		x.warn(log.Stop())
 	}

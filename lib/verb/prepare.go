@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"pipex/lib/container"
+	"pipex/lib/network"
 	"pipex/lib/process"
 	"pipex/lib/step"
 	"pipex/lib/trace"
@@ -82,6 +83,11 @@ func (p Prepare) Do(ctx context.Context) (*Prepared, error) {
 	sources, err := pin(ctx, ws, p.Spec.Sources)
 	if err != nil {
 		return nil, err
+	}
+	if p.Spec.Network.Attached() {
+		if err := network.Check(string(p.Spec.Network)); err != nil {
+			return nil, err
+		}
 	}
 	if err := container.CheckDevices(p.Spec.Devices); err != nil {
 		return nil, err

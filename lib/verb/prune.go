@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"pipex/lib/container"
+	"pipex/lib/network"
 	"pipex/lib/workspace"
 )
 
@@ -155,7 +157,7 @@ func (p Prune) object(ctx context.Context, ws *workspace.Workspace, client *cont
 	if _, err := ws.OpenRun(object.Run); err == nil {
 		return nil
 	}
-	return client.Release(ctx, object.ID)
+	return release(ctx, client, object.ID)
 }
 
 // shims ends the shims that a client killed inside the creation of a task left:
@@ -179,7 +181,7 @@ func (p Prune) shims(ctx context.Context, ws *workspace.Workspace, client *conta
 			return err
 		}
 	}
-	return p.cgroups(ws, client)
+	return p.leftovers(ctx, ws, client)
 }
 
 func (p Prune) shim(ctx context.Context, ws *workspace.Workspace, client *container.Client, s container.Shim) (bool, error) {
@@ -200,12 +202,17 @@ func (p Prune) shim(ctx context.Context, ws *workspace.Workspace, client *contai
 	return client.EndShim(ctx, s)
 }
 
-// cgroups removes the control groups of this workspace's runs that are not open.
-// They are listed first: a run that is opened meanwhile has none among them.
-func (p Prune) cgroups(ws *workspace.Workspace, client *container.Client) error {
+// leftovers removes the control groups and networks of this workspace's runs that
+// are not open. They are listed first: a run that is opened meanwhile has none
+// among them.
+func (p Prune) leftovers(ctx context.Context, ws *workspace.Workspace, client *container.Client) error {
 	all, err := client.Cgroups(ws.Root)
-	if err != nil || len(all) == 0 {
+	if err != nil {
 		return err
+	}
+	networks := slices.DeleteFunc(network.List(), func(id string) bool { return !container.Belongs(id, ws.Root) })
+	if len(all) == 0 && len(networks) == 0 {
+		return nil
 	}
 	runs, err := ws.OpenRuns()
 	if err != nil {
@@ -218,6 +225,13 @@ func (p Prune) cgroups(ws *workspace.Workspace, client *container.Client) error 
 	for _, g := range all {
 		if !open[g.ID] {
 			if err := g.Reap(); err != nil {
+				return err
+			}
+		}
+	}
+	for _, id := range networks {
+		if !open[id] {
+			if err := network.Remove(ctx, id); err != nil {
 				return err
 			}
 		}
