@@ -28,6 +28,10 @@ func run(m *testing.M) int {
 		return fail(err)
 	}
 	defer os.RemoveAll(dir)
+	// Root of a user namespace must find containers' root file systems below.
+	if err := os.Chmod(dir, 0o711); err != nil {
+		return fail(err)
+	}
 	site.scripts, err = filepath.Abs("scripts")
 	if err != nil {
 		return fail(err)

@@ -31,6 +31,7 @@ func StepFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "secret-env", Usage: "the same, and in the variable NAME: `NAME[=FILE]`"},
 		&cli.StringFlag{Name: "cwd", Usage: "working directory `PATH` (the image's)"},
 		&cli.StringFlag{Name: "user", Usage: "`UID[:GID]` or NAME[:GROUP] (the image's)"},
+		&cli.BoolFlag{Name: "userns", Usage: "root of the container is the caller (of sudo), and others are subordinate users"},
 		&cli.StringFlag{Name: "network", Usage: "`NET` that the step can reach: none (default), host, bridge, cni:NAME"},
 		&cli.DurationFlag{Name: "timeout", Usage: "end the command after `TIME`, such as 90s or 1h30m"},
 		&cli.StringFlag{Name: "memory", Usage: "limit of memory, `SIZE` such as 512m; what needs more is killed"},
@@ -98,11 +99,10 @@ func (c *Call) override(s *step.Spec) {
 	if c.IsSet("timeout") {
 		s.Timeout = step.Duration(c.Duration("timeout"))
 	}
-	if c.IsSet("no-init") {
-		s.NoInit = c.Bool("no-init")
-	}
-	if c.IsSet("read-only") {
-		s.ReadOnly = c.Bool("read-only")
+	for name, field := range map[string]*bool{"no-init": &s.NoInit, "read-only": &s.ReadOnly, "userns": &s.Userns} {
+		if c.IsSet(name) {
+			*field = c.Bool(name)
+		}
 	}
 	if c.Command != nil {
 		s.Cmd = c.Command

@@ -14,6 +14,7 @@ import (
 	capability "github.com/containerd/containerd/pkg/cap"
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"pipex/lib/idmap"
 	"pipex/lib/rootless"
 	"pipex/lib/secret"
 )
@@ -22,8 +23,11 @@ import (
 // but a user's name in the container's own /etc/passwd.
 type Config struct {
 	Object
-	// ChainID names the snapshot of the image's layers.
-	ChainID string
+	// ChainID names the snapshot of the image's layers, ImageID its configuration.
+	ChainID, ImageID string
+	// Userns maps the container's users; nil for a container without a user
+	// namespace of its own.
+	Userns *idmap.Map
 	// Image is the name under which the image was asked for, for people.
 	Image    string
 	Args     []string
@@ -110,8 +114,14 @@ func (c *Client) spec(ctx context.Context, record *containers.Container, cfg *Co
 	if cfg.NetworkNamespace != "" {
 		opts = append(opts, oci.WithLinuxNamespace(specs.LinuxNamespace{Type: specs.NetworkNamespace, Path: cfg.NetworkNamespace}))
 	}
+	if cfg.Userns != nil {
+		opts = append(opts, withUserns(cfg.Userns))
+	}
 	if rootless.Inside() {
-		opts = append(opts, withoutRoot)
+		opts = append(opts, withoutCgroups)
+	}
+	if rootless.Inside() || cfg.Userns != nil {
+		opts = append(opts, withHostSysfs)
 	}
 	if cfg.ReadOnly {
 		opts = append(opts, oci.WithRootFSReadonly())
@@ -197,11 +207,19 @@ func withoutRlimits(_ context.Context, _ oci.Client, _ *containers.Container, s 
 	return nil
 }
 
-// withoutRoot leaves out what only the machine's root can do: control groups at a
-// path of ours, and a sysfs of the host's network, which is the host's own then.
-func withoutRoot(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
+// withoutCgroups leaves out control groups at a path of ours, which only the
+// machine's root can make.
+func withoutCgroups(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
 	s.Linux.CgroupsPath = ""
-	if slices.ContainsFunc(s.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == specs.NetworkNamespace }) {
+	return nil
+}
+
+// withHostSysfs shows the host's sysfs where the container's user namespace has no
+// network namespace of its own that one could be of.
+func withHostSysfs(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
+	if slices.ContainsFunc(s.Linux.Namespaces, func(n specs.LinuxNamespace) bool {
+		return n.Type == specs.NetworkNamespace && n.Path == ""
+	}) {
 		return nil
 	}
 	for i, m := range s.Mounts {

@@ -86,11 +86,20 @@ func (c *Client) create(ctx context.Context, cfg Config) error {
 		return err
 	}
 	defer trace.Region("containerd create task")()
+	options, err := cfg.options()
+	if err != nil {
+		return err
+	}
 	r, err := c.tasks().Create(ctx, &tasksapi.CreateTaskRequest{
+		Options:     options,
 		ContainerID: cfg.ID, Rootfs: rootfs, Stdin: cfg.Stdin, Stdout: cfg.Stdout, Stderr: cfg.Stderr, Terminal: cfg.Terminal,
 	})
 	if err != nil {
-		return commandError(cfg.Args, errdefs.FromGRPC(err))
+		err = errdefs.FromGRPC(err)
+		if cfg.Userns != nil && strings.Contains(err.Error(), "error preparing rootfs") {
+			err = fmt.Errorf("root of the user namespace, user %d here, cannot reach the container's root file system; containerd's state directory, and those above it, must be searchable (chmod o+x): %w", cfg.Userns.UID, err)
+		}
+		return commandError(cfg.Args, err)
 	}
 	return cfg.placeSecrets(r.Pid, spec)
 }
@@ -144,7 +153,11 @@ func (c *Client) snapshot(ctx context.Context, cfg Config) ([]*types.Mount, erro
 	defer trace.Region("containerd snapshot")()
 	service := c.SnapshotService(c.Snapshotter)
 	id := cfg.ID
-	mounts, err := service.Prepare(leases.WithLease(ctx, id), id, cfg.ChainID, snapshots.WithLabels(cfg.labels()))
+	parent, err := c.parent(ctx, &cfg)
+	if err != nil {
+		return nil, err
+	}
+	mounts, err := service.Prepare(leases.WithLease(ctx, id), id, parent, snapshots.WithLabels(cfg.labels()))
 	if errdefs.IsAlreadyExists(err) {
 		mounts, err = service.Mounts(ctx, id)
 	}
@@ -175,10 +188,10 @@ func (c *Client) createContainer(ctx context.Context, cfg Config) (*specs.Spec, 
 		return nil, err
 	}
 	addMounts(spec, append(cfg.mounts(), copies...))
-	if user := spec.Process.User; user.UID != 0 {
+	if owner := hostOwner(spec, spec.Process.User.UID, spec.Process.User.GID); owner.UID != 0 {
 		for _, dir := range cfg.Writable {
-			if err := os.Lchown(dir, int(user.UID), int(user.GID)); err != nil {
-				return nil, fmt.Errorf("cannot give a directory to user %d: %w", user.UID, err)
+			if err := os.Lchown(dir, owner.UID, owner.GID); err != nil {
+				return nil, fmt.Errorf("cannot give a directory to user %d: %w", owner.UID, err)
 			}
 		}
 	}
@@ -322,7 +335,11 @@ func commandError(args []string, err error) error {
 	}
 	// runc's own message is the last of a chain of wrappers, each a prefix.
 	if i := strings.LastIndex(msg, "runc create failed: "); i >= 0 {
-		return errors.New(msg[i:])
+		before := ""
+		if j := strings.Index(msg, ": failed to create shim task"); j > 0 {
+			before = msg[:j] + ": " // ours
+		}
+		return errors.New(before + msg[i:])
 	}
 	return err
 }

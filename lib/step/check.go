@@ -108,6 +108,7 @@ func (s *Spec) container() string {
 		{s.Network != NetworkNone, "a network"},
 		{s.User != "", "a user"},
 		{s.ReadOnly, "--read-only"},
+		{s.Userns, "--userns"},
 		{s.NoInit, "--no-init"},
 		{len(s.Sources) > 0, "a source"},
 		{len(s.Tmpfs) > 0, "a tmpfs"},

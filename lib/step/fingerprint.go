@@ -35,6 +35,7 @@ type Ingredients struct {
 	Devices []string `json:"devices,omitempty"`
 	CapAdd  []string `json:"capAdd,omitempty"`
 	CapDrop []string `json:"capDrop,omitempty"`
+	Userns  bool     `json:"userns,omitempty"`
 }
 
 // Content is a tree's digest and where the step sees it.
@@ -53,7 +54,7 @@ const form = 1
 func (s *Spec) Ingredients() Ingredients {
 	in := Ingredients{
 		Form: form, Cmd: s.Cmd, Env: s.Env, Cwd: s.Cwd, User: s.User,
-		Network: s.Network, Output: s.Output, Hostname: s.Hostname, ReadOnly: s.ReadOnly,
+		Network: s.Network, Output: s.Output, Hostname: s.Hostname, ReadOnly: s.ReadOnly, Userns: s.Userns,
 	}
 	for _, t := range s.Tmpfs {
 		in.Tmpfs = append(in.Tmpfs, t.Path)

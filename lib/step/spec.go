@@ -40,11 +40,13 @@ type Spec struct {
 	// Devices are names of the Container Device Interface's, VENDOR/CLASS=NAME.
 	Devices []string `json:"devices,omitempty"`
 	// CapAdd and CapDrop are capabilities(7), such as NET_RAW, or ALL.
-	CapAdd   []string `json:"capAdd,omitempty"`
-	CapDrop  []string `json:"capDrop,omitempty"`
-	Timeout  Duration `json:"timeout,omitempty"`
-	ReadOnly bool     `json:"readOnly,omitempty"`
-	Hostname string   `json:"hostname,omitempty"`
+	CapAdd  []string `json:"capAdd,omitempty"`
+	CapDrop []string `json:"capDrop,omitempty"`
+	Timeout Duration `json:"timeout,omitempty"`
+	// Userns maps root of the container to the caller.
+	Userns   bool   `json:"userns,omitempty"`
+	ReadOnly bool   `json:"readOnly,omitempty"`
+	Hostname string `json:"hostname,omitempty"`
 	// NoInit has the command be process 1 itself, without an init before it.
 	NoInit bool `json:"noInit,omitempty"`
 	Limits

@@ -27,7 +27,7 @@ func (x *execution) config() (*container.Config, error) {
 	m := x.meta
 	cfg := &container.Config{
 		Object:  container.Object{ID: m.Container.ID, Owner: owner(x.ws, x.run.ID, m.StepID)},
-		ChainID: m.Container.ChainID, Image: m.Image,
+		ChainID: m.Container.ChainID, ImageID: m.ImageID, Image: m.Image, Userns: m.Userns,
 		Args: append(append([]string{}, m.Container.Entrypoint...), m.Cmd...),
 		Cwd:  m.Cwd, User: m.User, Hostname: m.Hostname, ReadOnly: m.ReadOnly,
 		HostNetwork: x.network() == step.NetworkHost,

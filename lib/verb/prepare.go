@@ -9,8 +9,10 @@ import (
 	"time"
 
 	"pipex/lib/container"
+	"pipex/lib/idmap"
 	"pipex/lib/network"
 	"pipex/lib/process"
+	"pipex/lib/rootless"
 	"pipex/lib/step"
 	"pipex/lib/trace"
 	"pipex/lib/tree"
@@ -76,6 +78,10 @@ func (p Prepare) Do(ctx context.Context) (*Prepared, error) {
 	if err := (container.Limits{Memory: int64(l.Memory), CPUs: l.CPUs, Pids: l.Pids}).Check(); err != nil {
 		return nil, err
 	}
+	users, err := p.users()
+	if err != nil {
+		return nil, err
+	}
 	mounts, err := pin(ctx, ws, p.Spec.Mounts)
 	if err != nil {
 		return nil, err
@@ -109,7 +115,7 @@ func (p Prepare) Do(ctx context.Context) (*Prepared, error) {
 			return nil, err
 		}
 	}
-	return p.stage(ctx, ws, hostPaths{mounts, sources}, client, image)
+	return p.stage(ctx, ws, host{mounts, sources, users}, client, image)
 }
 
 // withoutWorkspace says why nothing can be prepared in a workspace that does not
@@ -123,10 +129,22 @@ func (p Prepare) withoutWorkspace(why error) error {
 	return nil
 }
 
-// hostPaths are what the step sees of the host, pinned.
-type hostPaths struct{ mounts, sources []workspace.Mount }
+// host is what the step sees of the host, pinned.
+type host struct {
+	mounts, sources []workspace.Mount
+	users           *idmap.Map
+}
 
-func (p Prepare) stage(ctx context.Context, ws *workspace.Workspace, host hostPaths, client *container.Client, image *container.Image) (*Prepared, error) {
+// users says who the container's users are here; nil if they are just those. In a
+// rootless containerd its root is the caller in any case.
+func (p Prepare) users() (*idmap.Map, error) {
+	if !p.Spec.Userns || rootless.Inside() {
+		return nil, nil
+	}
+	return idmap.Caller()
+}
+
+func (p Prepare) stage(ctx context.Context, ws *workspace.Workspace, host host, client *container.Client, image *container.Image) (*Prepared, error) {
 	if client != nil {
 		if err := container.CheckLog(ws.Root); err != nil {
 			return nil, err
@@ -281,7 +299,7 @@ func (p Prepare) image(ctx context.Context) (*container.Client, *container.Image
 }
 
 // meta is the record of the run that is about to be made.
-func (p Prepare) meta(inputs []workspace.Input, host hostPaths, image *container.Image) *workspace.Meta {
+func (p Prepare) meta(inputs []workspace.Input, host host, image *container.Image) *workspace.Meta {
 	s := p.Spec
 	if image != nil {
 		if len(s.Cmd) == 0 {
@@ -300,7 +318,7 @@ func (p Prepare) meta(inputs []workspace.Input, host hostPaths, image *container
 	what := s.Ingredients()
 	m := &workspace.Meta{
 		RunID: p.RunID, StepID: s.Step, StepName: s.Name, Image: s.Image, Cmd: append([]string{}, s.Cmd...), Env: s.Env,
-		Inputs: inputs, Mounts: host.mounts, Sources: host.sources, AllowNetwork: s.Network != step.NetworkNone, Status: workspace.Prepared,
+		Inputs: inputs, Mounts: host.mounts, Sources: host.sources, Userns: host.users, AllowNetwork: s.Network != step.NetworkNone, Status: workspace.Prepared,
 		PreparedAt: workspace.Now(), Cwd: s.Cwd, User: s.User, Network: string(s.Network), Output: s.Output,
 		TimeoutMs: time.Duration(s.Timeout).Milliseconds(), ReadOnly: s.ReadOnly, NoInit: s.NoInit, Limits: limits(s.Limits), Hostname: s.Hostname, Version: workspace.Version, Host: hostName(),
 		Devices: s.Devices, CapAdd: s.CapAdd, CapDrop: s.CapDrop,

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"pipex/lib/idmap"
 )
 
 // Status is how far a run has come.
@@ -63,6 +65,7 @@ type Meta struct {
 	Devices     []string     `json:"devices,omitempty"`
 	CapAdd      []string     `json:"capAdd,omitempty"`
 	CapDrop     []string     `json:"capDrop,omitempty"`
+	Userns      *idmap.Map   `json:"userns,omitempty"`
 	Container   *Container   `json:"container,omitempty"`
 	Usage       *Usage       `json:"usage,omitempty"`
 	Execs       []Exec       `json:"execs,omitempty"`
