@@ -15,7 +15,7 @@ require (
 	github.com/google/uuid v1.6.0
 	github.com/moby/sys/user v0.3.0
 	github.com/opencontainers/go-digest v1.0.0
-	github.com/opencontainers/image-spec v1.1.0
+	github.com/opencontainers/image-spec v1.1.1
 	github.com/opencontainers/runtime-spec v1.1.0
 	github.com/rogpeppe/go-internal v1.16.0
 	github.com/urfave/cli/v2 v2.27.7
@@ -24,6 +24,7 @@ require (
 	golang.org/x/term v0.43.0
 	google.golang.org/grpc v1.59.0
 	google.golang.org/protobuf v1.35.2
+	oras.land/oras-go/v2 v2.6.0
 	tags.cncf.io/container-device-interface v0.8.1
 )
 
@@ -56,6 +57,7 @@ require (
 	github.com/moby/sys/userns v0.1.0 // indirect
 	github.com/opencontainers/runtime-tools v0.9.1-0.20221107090550-2e043c6bd626 // indirect
 	github.com/opencontainers/selinux v1.13.1 // indirect
+	github.com/pelletier/go-toml v1.9.5 // indirect
 	github.com/pkg/errors v0.9.1 // indirect
 	github.com/russross/blackfriday/v2 v2.1.0 // indirect
 	github.com/sirupsen/logrus v1.9.3 // indirect

@@ -3,6 +3,7 @@ package pipex_test
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -11,6 +12,19 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
+
+// port NAME: $NAME becomes a port of loopback that was free a moment ago.
+func port(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: port NAME")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	defer l.Close()
+	_, number, err := net.SplitHostPort(l.Addr().String())
+	ts.Check(err)
+	ts.Setenv(args[0], number)
+}
 
 // registry NAME DIR: a registry on loopback that serves the image in DIR, an OCI
 // image layout, as $REGISTRY/NAME, over plain HTTP as the OCI distribution

@@ -105,6 +105,7 @@ func TestScripts(t *testing.T) {
 			"remember": remember,
 			"same":     same,
 			"registry": registry,
+			"port":     port,
 		},
 	})
 }

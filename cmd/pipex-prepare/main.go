@@ -3,11 +3,15 @@
 package main
 
 import (
+	"context"
+
 	ucli "github.com/urfave/cli/v2"
 
 	"pipex/lib/cli"
+	"pipex/lib/container"
 	"pipex/lib/image"
 	"pipex/lib/process"
+	"pipex/lib/step"
 	"pipex/lib/verb"
 )
 
@@ -19,6 +23,7 @@ func main() {
 			"in staging/RUN/meta.json. Prints RUN, which pipex-exec, -commit and -discard read.",
 		Flags: append(cli.StepFlags(),
 			&ucli.StringFlag{Name: "run-id", Usage: "`RUN` to use as the id instead of a new one"},
+			&ucli.StringFlag{Name: "hosts-dir", Usage: "`DIR` of containerd's hosts.toml files, by registry (" + defaultHostsDir + ")", Value: defaultHostsDir},
 			&ucli.BoolFlag{Name: "cached", Usage: "print a committed, successful run with the same fingerprint, if any, and exit 3"},
 			cli.JSON, cli.NUL),
 		Statuses: []string{
@@ -34,6 +39,20 @@ func main() {
 	})
 }
 
+// defaultHostsDir is where containerd's documentation has them.
+const defaultHostsDir = "/etc/containerd/certs.d"
+
+// resolve finds the step's image, and tells how far a pull has come.
+func resolve(c *cli.Call) func(context.Context, *container.Client, *step.Spec) (*container.Image, error) {
+	show := c.Pulling()
+	return func(ctx context.Context, client *container.Client, s *step.Spec) (*container.Image, error) {
+		return image.Resolve(ctx, client, s.Image, image.Options{
+			Pull: s.Pull, Platform: s.Platform, HostsDir: c.String("hosts-dir"),
+			Progress: func(p image.Progress) { show(cli.Pull(p)) },
+		})
+	}
+}
+
 func prepare(c *cli.Call) (int, error) {
 	if err := c.Operands(0, 0); err != nil {
 		return 0, err
@@ -43,7 +62,7 @@ func prepare(c *cli.Call) (int, error) {
 		return 0, err
 	}
 	p, err := verb.Prepare{
-		Place: verb.Place(c.Place()), Spec: *spec, RunID: c.String("run-id"), Cached: c.Bool("cached"), Resolve: image.Resolve,
+		Place: verb.Place(c.Place()), Spec: *spec, RunID: c.String("run-id"), Cached: c.Bool("cached"), Resolve: resolve(c),
 		By: process.Parent(), // the script that calls pipex-exec next
 	}.Do(c.Context.Context)
 	if err != nil {

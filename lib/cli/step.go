@@ -17,6 +17,7 @@ func StepFlags() []cli.Flag {
 		&cli.StringFlag{Name: "name", Usage: "`TEXT` that people call the step by"},
 		&cli.StringFlag{Name: "image", Usage: "`REF` of the image; without one the run has no container"},
 		&cli.StringFlag{Name: "pull", Usage: "`WHEN` to fetch the image: missing (default), always, never"},
+		&cli.StringFlag{Name: "platform", Usage: "`OS/ARCH[/VARIANT]` of the image, where it has several (this machine's)"},
 		&cli.StringSliceFlag{Name: "input", Usage: "artifacts of `STEP[=RUN][:PATH]`, read-only, at /input/STEP or PATH"},
 		&cli.StringSliceFlag{Name: "optional-input", Usage: "the same, left out when there are none: `STEP[=RUN][:PATH]`"},
 		&cli.StringSliceFlag{Name: "copy-input", Usage: "artifacts of `STEP[=RUN]`, copied into the output first"},
@@ -90,7 +91,7 @@ func readSpec(path string) (*step.Spec, error) {
 func (c *Call) override(s *step.Spec) {
 	for name, field := range map[string]*string{
 		"step": &s.Step, "name": &s.Name, "image": &s.Image, "output": &s.Output, "cwd": &s.Cwd,
-		"user": &s.User, "hostname": &s.Hostname, "pull": (*string)(&s.Pull), "network": (*string)(&s.Network),
+		"user": &s.User, "platform": &s.Platform, "hostname": &s.Hostname, "pull": (*string)(&s.Pull), "network": (*string)(&s.Network),
 	} {
 		if c.IsSet(name) {
 			*field = c.String(name)

@@ -8,7 +8,6 @@ import (
 	"github.com/containerd/containerd/errdefs"
 	"github.com/containerd/containerd/images"
 	"github.com/containerd/containerd/namespaces"
-	"github.com/containerd/platforms"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"pipex/lib/container"
@@ -53,7 +52,7 @@ func (r *resolver) take(ctx, there context.Context, ns string, found images.Imag
 	claim := images.HandlerFunc(func(_ context.Context, desc ocispec.Descriptor) ([]ocispec.Descriptor, error) {
 		return nil, r.claim(ctx, there, store, desc)
 	})
-	children := images.LimitManifests(images.ChildrenHandler(store), platforms.Default(), 1)
+	children := images.LimitManifests(images.ChildrenHandler(store), r.platform, 1)
 	label := images.SetChildrenMappedLabels(store, children, nil)
 	if err := images.Walk(ctx, images.Handlers(claim, label), found.Target); err != nil {
 		return nil, err

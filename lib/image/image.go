@@ -20,7 +20,6 @@ import (
 	"github.com/containerd/containerd/errdefs"
 	"github.com/containerd/containerd/images"
 	"github.com/containerd/containerd/namespaces"
-	"github.com/containerd/containerd/remotes/docker"
 	"github.com/containerd/log"
 	"github.com/containerd/platforms"
 	"github.com/distribution/reference"
@@ -39,31 +38,61 @@ var ErrMissing = errors.New("no such image")
 // adoptedFrom labels an image record that was taken over from a namespace.
 const adoptedFrom = "pipex.adopted-from"
 
+// Options tell how to resolve an image.
+type Options struct {
+	Pull step.Pull
+	// Platform is OS/ARCH[/VARIANT]; this machine's if it is empty.
+	Platform string
+	// HostsDir is where containerd's hosts.toml files are, by registry; none if it
+	// is empty.
+	HostsDir string
+	// Progress is told how far a pull has come; it may be nil.
+	Progress func(Progress)
+}
+
 // resolver finds images with one client.
 type resolver struct {
+	Options
 	client *containerd.Client
 	here   string
 	// snapshotter is where layers are unpacked.
 	snapshotter string
+	platform    platforms.MatchComparer
 }
 
-// Resolve finds the image called ref, fetching it as pull allows, and unpacks
+// Resolve finds the image called ref, fetching it as opt.Pull allows, and unpacks
 // it. Nothing protects it from being collected as garbage afterwards but its
 // name: lease its Digest. The error wraps [ErrMissing] when it is not to be had.
-func Resolve(ctx context.Context, c *container.Client, ref string, pull step.Pull) (*container.Image, error) {
+func Resolve(ctx context.Context, c *container.Client, ref string, opt Options) (*container.Image, error) {
 	defer trace.Region("image resolve %s", ref)()
 	log.L.Logger.SetOutput(io.Discard) // what containerd's packages would log is in their errors
 	client, err := containerd.NewWithConn(c.Conn)
 	if err != nil {
 		return nil, err
 	}
-	r := &resolver{client: client, here: c.Namespace, snapshotter: c.Snapshotter}
+	r := &resolver{Options: opt, client: client, here: c.Namespace, snapshotter: c.Snapshotter, platform: platforms.Default()}
+	if opt.Platform != "" {
+		p, err := platforms.Parse(opt.Platform)
+		if err != nil {
+			return nil, step.Usage("invalid platform %q: OS/ARCH[/VARIANT], such as linux/arm64", opt.Platform)
+		}
+		r.platform = platforms.Only(p)
+	}
 	ctx = namespaces.WithNamespace(ctx, c.Namespace)
-	record, err := r.find(ctx, ref, pull)
+	record, err := r.find(ctx, ref, opt.Pull)
 	if err != nil {
 		return nil, err
 	}
 	img, err := r.open(ctx, *record)
+	if errdefs.IsNotFound(err) && opt.Pull == step.PullMissing {
+		// What is here is of other platforms, or no longer whole.
+		if img, pullErr := r.again(ctx, ref); pullErr == nil {
+			return img, nil
+		}
+	}
+	if errdefs.IsNotFound(err) {
+		return nil, fmt.Errorf("%w %q for platform %s in containerd's namespace %q, where it has %s", ErrMissing, ref, r.wanted(), r.here, r.available(ctx, *record))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot use image %q: %w", ref, err)
 	}
@@ -141,32 +170,10 @@ func (r *resolver) get(ctx context.Context, candidates []string) (*images.Image,
 	return nil, nil
 }
 
-// pull fetches an image from its registry. One lease protects what is fetched
-// until it is named and unpacked; it expires by itself if we die.
-func (r *resolver) pull(ctx context.Context, ref, full string) (*images.Image, error) {
-	defer trace.Region("image pull %s", full)()
-	ctx, done, err := r.client.WithLease(ctx, container.FetchLease()...)
-	if err != nil {
-		return nil, err
-	}
-	defer done(context.WithoutCancel(ctx))
-	hosts := docker.ConfigureDefaultRegistries(docker.WithPlainHTTP(docker.MatchLocalhost))
-	img, err := r.client.Pull(ctx, full,
-		containerd.WithPullUnpack,
-		containerd.WithPullSnapshotter(r.snapshotter),
-		containerd.WithPlatformMatcher(platforms.Default()),
-		containerd.WithResolver(docker.NewResolver(docker.ResolverOptions{Hosts: hosts})))
-	if err != nil {
-		return nil, fmt.Errorf("%w %q in containerd's namespace %q, and it cannot be pulled: %w; pipex-image makes or imports one", ErrMissing, ref, r.here, err)
-	}
-	record := img.Metadata()
-	return &record, nil
-}
-
 // open makes sure that an image is unpacked and reads its configuration.
 func (r *resolver) open(ctx context.Context, record images.Image) (*container.Image, error) {
 	store := &blobs{contentapi.NewContentClient(r.client.Conn()), map[digest.Digest][]byte{}}
-	config, err := record.Config(ctx, store, platforms.Default())
+	config, err := record.Config(ctx, store, r.platform)
 	if err != nil {
 		return nil, err
 	}
@@ -181,7 +188,7 @@ func (r *resolver) open(ctx context.Context, record images.Image) (*container.Im
 	chain := identity.ChainID(spec.RootFS.DiffIDs).String()
 	_, err = r.client.SnapshotService(r.snapshotter).Stat(ctx, chain)
 	if errdefs.IsNotFound(err) {
-		err = r.unpack(ctx, containerd.NewImageWithPlatform(r.client, record, platforms.Default()))
+		err = r.unpack(ctx, containerd.NewImageWithPlatform(r.client, record, r.platform))
 	}
 	if err != nil {
 		return nil, err

@@ -76,11 +76,17 @@ func (s *Spec) checkText() error {
 	return nil
 }
 
+// platform is OS/ARCH[/VARIANT].
+var platform = regexp.MustCompile(`^[a-z0-9_]+/[a-z0-9_]+(/[a-z0-9_]+)?$`)
+
 func (s *Spec) checkImage() error {
 	switch s.Pull {
 	case PullMissing, PullAlways, PullNever:
 	default:
 		return Usage("invalid pull policy %q: missing, always or never", s.Pull)
+	}
+	if s.Platform != "" && !platform.MatchString(s.Platform) {
+		return Usage("invalid platform %q: OS/ARCH[/VARIANT], such as linux/arm64", s.Platform)
 	}
 	if what := s.container(); s.Image == "" && what != "" {
 		return Usage("%s needs --image: without one a run has no container", what)
@@ -107,6 +113,7 @@ func (s *Spec) container() string {
 		{l.Memory != 0 || l.CPUs != 0 || l.Pids != 0 || l.ShmSize != 0 || l.LogMax != 0 || len(l.Ulimits) > 0, "a limit"},
 		{s.Network != NetworkNone, "a network"},
 		{s.User != "", "a user"},
+		{s.Platform != "", "a platform"},
 		{s.ReadOnly, "--read-only"},
 		{s.Userns, "--userns"},
 		{s.NoInit, "--no-init"},

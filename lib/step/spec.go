@@ -18,19 +18,21 @@ import (
 // Spec describes one step. Its JSON form is what pipex-prepare --spec reads:
 // unknown keys are errors.
 type Spec struct {
-	Step    string            `json:"step,omitempty"`
-	Name    string            `json:"name,omitempty"`
-	Image   string            `json:"image,omitempty"`
-	Pull    Pull              `json:"pull,omitempty"`
-	Cmd     []string          `json:"cmd,omitempty"`
-	Env     map[string]string `json:"env,omitempty"`
-	Cwd     string            `json:"cwd,omitempty"`
-	User    string            `json:"user,omitempty"`
-	Network Network           `json:"network,omitempty"`
-	Output  string            `json:"output,omitempty"`
-	Inputs  []Input           `json:"inputs,omitempty"`
-	Mounts  []Mount           `json:"mounts,omitempty"`
-	Caches  []Cache           `json:"caches,omitempty"`
+	Step  string `json:"step,omitempty"`
+	Name  string `json:"name,omitempty"`
+	Image string `json:"image,omitempty"`
+	Pull  Pull   `json:"pull,omitempty"`
+	// Platform is OS/ARCH[/VARIANT], where an image has several.
+	Platform string            `json:"platform,omitempty"`
+	Cmd      []string          `json:"cmd,omitempty"`
+	Env      map[string]string `json:"env,omitempty"`
+	Cwd      string            `json:"cwd,omitempty"`
+	User     string            `json:"user,omitempty"`
+	Network  Network           `json:"network,omitempty"`
+	Output   string            `json:"output,omitempty"`
+	Inputs   []Input           `json:"inputs,omitempty"`
+	Mounts   []Mount           `json:"mounts,omitempty"`
+	Caches   []Cache           `json:"caches,omitempty"`
 	// Sources are host files and directories of which the container has a copy
 	// that it can write to.
 	Sources []Mount `json:"sources,omitempty"`

@@ -32,7 +32,7 @@ type Prepare struct {
 	By process.ID
 	// Resolve finds the image; it is lib/image's, handed in so that the verbs
 	// that need no images do not carry what fetches them.
-	Resolve func(ctx context.Context, c *container.Client, ref string, pull step.Pull) (*container.Image, error)
+	Resolve func(ctx context.Context, c *container.Client, s *step.Spec) (*container.Image, error)
 }
 
 // Prepared is a run that is ready to be executed, or was committed before.
@@ -287,7 +287,7 @@ func (p Prepare) image(ctx context.Context) (*container.Client, *container.Image
 	if err != nil {
 		return nil, nil, err
 	}
-	image, err := p.Resolve(ctx, client, p.Spec.Image, p.Spec.Pull)
+	image, err := p.Resolve(ctx, client, &p.Spec)
 	if err == nil && len(p.Spec.Cmd) == 0 && len(image.Cmd) == 0 && len(image.Entrypoint) == 0 {
 		err = step.Usage("no command: the image %q has none either; give one after --", p.Spec.Image)
 	}
@@ -318,7 +318,7 @@ func (p Prepare) meta(inputs []workspace.Input, host host, image *container.Imag
 	what := s.Ingredients()
 	m := &workspace.Meta{
 		RunID: p.RunID, StepID: s.Step, StepName: s.Name, Image: s.Image, Cmd: append([]string{}, s.Cmd...), Env: s.Env,
-		Inputs: inputs, Mounts: host.mounts, Sources: host.sources, Userns: host.users, AllowNetwork: s.Network != step.NetworkNone, Status: workspace.Prepared,
+		Inputs: inputs, Mounts: host.mounts, Sources: host.sources, Platform: s.Platform, Userns: host.users, AllowNetwork: s.Network != step.NetworkNone, Status: workspace.Prepared,
 		PreparedAt: workspace.Now(), Cwd: s.Cwd, User: s.User, Network: string(s.Network), Output: s.Output,
 		TimeoutMs: time.Duration(s.Timeout).Milliseconds(), ReadOnly: s.ReadOnly, NoInit: s.NoInit, Limits: limits(s.Limits), Hostname: s.Hostname, Version: workspace.Version, Host: hostName(),
 		Devices: s.Devices, CapAdd: s.CapAdd, CapDrop: s.CapDrop,

@@ -49,6 +49,7 @@ type Meta struct {
 	PreparedAt  Time         `json:"preparedAt"`
 	ImageDigest string       `json:"imageDigest,omitempty"`
 	ImageID     string       `json:"imageId,omitempty"`
+	Platform    string       `json:"platform,omitempty"`
 	Cwd         string       `json:"cwd,omitempty"`
 	User        string       `json:"user,omitempty"`
 	Network     string       `json:"network,omitempty"`
