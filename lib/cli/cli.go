@@ -205,7 +205,7 @@ func (c *Call) check() error {
 	}
 	for _, f := range c.App.Flags {
 		name := f.Names()[0]
-		if _, ok := f.(*cli.StringFlag); ok && c.IsSet(name) && c.String(name) == "" {
+		if _, ok := f.(*cli.StringFlag); ok && name != "entrypoint" && c.IsSet(name) && c.String(name) == "" {
 			return step.Usage("--%s is empty", name)
 		}
 	}

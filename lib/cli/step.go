@@ -26,6 +26,7 @@ func StepFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "source", Usage: "a copy that the step can write to of a host file or directory: `HOST:PATH`"},
 		&cli.StringSliceFlag{Name: "tmpfs", Usage: "directory in memory: `PATH[:SIZE]`"},
 		&cli.StringSliceFlag{Name: "cache", Usage: "directory that outlives runs: `NAME:PATH[:ro|:exclusive]`"},
+		&cli.StringFlag{Name: "entrypoint", Usage: "`PROGRAM` instead of the image's entrypoint; empty for none"},
 		&cli.StringSliceFlag{Name: "env", Usage: "environment variable `K=V`, or K for its value here"},
 		&cli.StringSliceFlag{Name: "env-file", Usage: "`FILE` with K=V lines; --env wins over it"},
 		&cli.StringSliceFlag{Name: "secret", Usage: "a variable's or a file's value as /run/secrets/NAME, read by exec: `NAME[=FILE]`"},
@@ -95,6 +96,12 @@ func (c *Call) override(s *step.Spec) {
 	} {
 		if c.IsSet(name) {
 			*field = c.String(name)
+		}
+	}
+	if c.IsSet("entrypoint") {
+		s.Entrypoint = new([]string)
+		if program := c.String("entrypoint"); program != "" {
+			*s.Entrypoint = []string{program}
 		}
 	}
 	if c.IsSet("timeout") {

@@ -58,7 +58,7 @@ func (s *Spec) complete() {
 // checkText refuses what JSON cannot hold: neither the run's record nor the
 // container's configuration would say what the caller did.
 func (s *Spec) checkText() error {
-	texts := append([]string{s.Name, s.Image}, s.Cmd...)
+	texts := append([]string{s.Name, s.Image}, s.command()...)
 	for key, value := range s.Env {
 		texts = append(texts, key, value)
 	}
@@ -74,6 +74,14 @@ func (s *Spec) checkText() error {
 		}
 	}
 	return nil
+}
+
+// command is what is known of the command before the image is.
+func (s *Spec) command() []string {
+	if s.Entrypoint == nil {
+		return s.Cmd
+	}
+	return slices.Concat(*s.Entrypoint, s.Cmd)
 }
 
 // platform is OS/ARCH[/VARIANT].
@@ -94,7 +102,10 @@ func (s *Spec) checkImage() error {
 	if len(s.Cmd) > 0 && s.Cmd[0] == "" {
 		return Usage("the command is empty")
 	}
-	for _, arg := range s.Cmd {
+	if e := s.Entrypoint; e != nil && len(*e) > 0 && (*e)[0] == "" {
+		return Usage("the entrypoint is empty")
+	}
+	for _, arg := range s.command() {
 		if strings.ContainsRune(arg, 0) {
 			return Usage("the command holds a NUL byte: %q", arg)
 		}
@@ -110,6 +121,7 @@ func (s *Spec) container() string {
 		what  string
 	}{
 		{len(s.Cmd) > 0, "a command"},
+		{s.Entrypoint != nil, "an entrypoint"},
 		{l.Memory != 0 || l.CPUs != 0 || l.Pids != 0 || l.ShmSize != 0 || l.LogMax != 0 || len(l.Ulimits) > 0, "a limit"},
 		{s.Network != NetworkNone, "a network"},
 		{s.User != "", "a user"},

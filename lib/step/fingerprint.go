@@ -31,11 +31,12 @@ type Ingredients struct {
 	Sources []Content `json:"sources,omitempty"`
 	Tmpfs   []string  `json:"tmpfs,omitempty"`
 	// Secrets are names only: who has the value's digest can guess at the value.
-	Secrets []string `json:"secrets,omitempty"`
-	Devices []string `json:"devices,omitempty"`
-	CapAdd  []string `json:"capAdd,omitempty"`
-	CapDrop []string `json:"capDrop,omitempty"`
-	Userns  bool     `json:"userns,omitempty"`
+	Secrets    []string  `json:"secrets,omitempty"`
+	Devices    []string  `json:"devices,omitempty"`
+	CapAdd     []string  `json:"capAdd,omitempty"`
+	CapDrop    []string  `json:"capDrop,omitempty"`
+	Userns     bool      `json:"userns,omitempty"`
+	Entrypoint *[]string `json:"entrypoint,omitempty"`
 }
 
 // Content is a tree's digest and where the step sees it.
@@ -54,7 +55,7 @@ const form = 1
 func (s *Spec) Ingredients() Ingredients {
 	in := Ingredients{
 		Form: form, Cmd: s.Cmd, Env: s.Env, Cwd: s.Cwd, User: s.User,
-		Network: s.Network, Output: s.Output, Hostname: s.Hostname, ReadOnly: s.ReadOnly, Userns: s.Userns,
+		Network: s.Network, Output: s.Output, Hostname: s.Hostname, ReadOnly: s.ReadOnly, Userns: s.Userns, Entrypoint: s.Entrypoint,
 	}
 	for _, t := range s.Tmpfs {
 		in.Tmpfs = append(in.Tmpfs, t.Path)

@@ -23,16 +23,19 @@ type Spec struct {
 	Image string `json:"image,omitempty"`
 	Pull  Pull   `json:"pull,omitempty"`
 	// Platform is OS/ARCH[/VARIANT], where an image has several.
-	Platform string            `json:"platform,omitempty"`
-	Cmd      []string          `json:"cmd,omitempty"`
-	Env      map[string]string `json:"env,omitempty"`
-	Cwd      string            `json:"cwd,omitempty"`
-	User     string            `json:"user,omitempty"`
-	Network  Network           `json:"network,omitempty"`
-	Output   string            `json:"output,omitempty"`
-	Inputs   []Input           `json:"inputs,omitempty"`
-	Mounts   []Mount           `json:"mounts,omitempty"`
-	Caches   []Cache           `json:"caches,omitempty"`
+	Platform string   `json:"platform,omitempty"`
+	Cmd      []string `json:"cmd,omitempty"`
+	// Entrypoint replaces the image's; it is none if it is empty and not nil, and
+	// the image's own command does not count then, as docker has it.
+	Entrypoint *[]string         `json:"entrypoint,omitempty"`
+	Env        map[string]string `json:"env,omitempty"`
+	Cwd        string            `json:"cwd,omitempty"`
+	User       string            `json:"user,omitempty"`
+	Network    Network           `json:"network,omitempty"`
+	Output     string            `json:"output,omitempty"`
+	Inputs     []Input           `json:"inputs,omitempty"`
+	Mounts     []Mount           `json:"mounts,omitempty"`
+	Caches     []Cache           `json:"caches,omitempty"`
 	// Sources are host files and directories of which the container has a copy
 	// that it can write to.
 	Sources []Mount `json:"sources,omitempty"`

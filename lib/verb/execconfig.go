@@ -35,6 +35,9 @@ func (x *execution) config() (*container.Config, error) {
 		Env:      append([]string{}, m.Container.Env...),
 		Writable: []string{x.run.Artifacts()},
 	}
+	if m.Hostname != "" {
+		cfg.Env = append([]string{"HOSTNAME=" + m.Hostname}, cfg.Env...)
+	}
 	if len(x.Cmd) > 0 {
 		cfg.Args = x.Cmd
 	}

@@ -288,6 +288,9 @@ func (p Prepare) image(ctx context.Context) (*container.Client, *container.Image
 		return nil, nil, err
 	}
 	image, err := p.Resolve(ctx, client, &p.Spec)
+	if err == nil && p.Spec.Entrypoint != nil {
+		image.Entrypoint, image.Cmd = *p.Spec.Entrypoint, nil
+	}
 	if err == nil && len(p.Spec.Cmd) == 0 && len(image.Cmd) == 0 && len(image.Entrypoint) == 0 {
 		err = step.Usage("no command: the image %q has none either; give one after --", p.Spec.Image)
 	}
