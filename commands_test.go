@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -149,4 +150,32 @@ func contents(ts *testscript.TestScript, dir string) string {
 	}
 	ts.Check(err)
 	return b.String()
+}
+
+// peak N COMMAND...: the command succeeds and takes N MiB of memory at most. What it
+// prints is counted, and the count printed instead.
+func peak(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: peak N command...")
+	}
+	limit, err := strconv.ParseInt(args[0], 10, 64)
+	ts.Check(err)
+	path, err := exec.LookPath(filepath.Join(site.bin, args[1]))
+	ts.Check(err)
+	var n counter
+	cmd := exec.Command(path, args[2:]...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = ts.MkAbs("."), &n, ts.Stderr()
+	cmd.Env = append(os.Environ(), "CONTAINERD_ADDRESS="+site.address)
+	ts.Check(cmd.Run())
+	fmt.Fprintln(ts.Stdout(), int64(n))
+	if took := cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss >> 10; took > limit {
+		ts.Fatalf("%s took %d MiB of memory, more than %d", args[1], took, limit)
+	}
+}
+
+type counter int64
+
+func (n *counter) Write(p []byte) (int, error) {
+	*n += counter(len(p))
+	return len(p), nil
 }

@@ -106,6 +106,7 @@ func TestScripts(t *testing.T) {
 			"same":     same,
 			"registry": registry,
 			"port":     port,
+			"peak":     peak,
 		},
 	})
 }
