@@ -27,6 +27,9 @@ func StepFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "tmpfs", Usage: "directory in memory: `PATH[:SIZE]`"},
 		&cli.StringSliceFlag{Name: "cache", Usage: "directory that outlives runs: `NAME:PATH[:ro|:exclusive]`"},
 		&cli.StringFlag{Name: "entrypoint", Usage: "`PROGRAM` instead of the image's entrypoint; empty for none"},
+		&cli.StringFlag{Name: "setup", Usage: "shell `SCRIPT` for the first exec to run before the command, with the network on"},
+		&cli.StringFlag{Name: "setup-network", Usage: "`NET` that the setup can reach: host (default), none, bridge, cni:NAME"},
+		&cli.StringSliceFlag{Name: "setup-cache", Usage: "cache of the setup alone: `NAME:PATH[:ro|:exclusive]`"},
 		&cli.StringSliceFlag{Name: "env", Usage: "environment variable `K=V`, or K for its value here"},
 		&cli.StringSliceFlag{Name: "env-file", Usage: "`FILE` with K=V lines; --env wins over it"},
 		&cli.StringSliceFlag{Name: "secret", Usage: "a variable's or a file's value as /run/secrets/NAME, read by exec: `NAME[=FILE]`"},
@@ -63,7 +66,7 @@ func (c *Call) Spec() (*step.Spec, error) {
 		}
 	}
 	c.override(s)
-	for _, add := range []func(*step.Spec) error{c.addInputs, c.addMounts, c.addEnv, c.addSecrets, c.addLimits} {
+	for _, add := range []func(*step.Spec) error{c.addInputs, c.addMounts, c.addSetup, c.addEnv, c.addSecrets, c.addLimits} {
 		if err := add(s); err != nil {
 			return nil, err
 		}
@@ -151,14 +154,36 @@ func (c *Call) addMounts(s *step.Spec) error {
 	s.Devices = append(s.Devices, c.StringSlice("device")...)
 	s.CapAdd = append(s.CapAdd, c.StringSlice("cap-add")...)
 	s.CapDrop = append(s.CapDrop, c.StringSlice("cap-drop")...)
-	for _, value := range c.StringSlice("cache") {
+	return addCaches(&s.Caches, c.StringSlice("cache"))
+}
+
+func addCaches(list *[]step.Cache, values []string) error {
+	for _, value := range values {
 		cache, err := step.ParseCache(value)
 		if err != nil {
 			return err
 		}
-		s.Caches = append(s.Caches, cache)
+		*list = append(*list, cache)
 	}
 	return nil
+}
+
+func (c *Call) addSetup(s *step.Spec) error {
+	if c.IsSet("setup") {
+		s.Setup = &step.Setup{Cmd: []string{"sh", "-c", c.String("setup")}}
+	}
+	if s.Setup == nil {
+		for _, name := range []string{"setup-network", "setup-cache"} {
+			if c.IsSet(name) {
+				return step.Usage("--%s is for a --setup, and there is none", name)
+			}
+		}
+		return nil
+	}
+	if c.IsSet("setup-network") {
+		s.Setup.Network = step.Network(c.String("setup-network"))
+	}
+	return addCaches(&s.Setup.Caches, c.StringSlice("setup-cache"))
 }
 
 func (c *Call) addEnv(s *step.Spec) error {

@@ -27,7 +27,7 @@ func (s *Spec) Check() error {
 			return err
 		}
 	}
-	for _, check := range []func() error{s.checkText, s.checkImage, s.checkEnv, s.checkProcess, s.checkLimits, s.checkSecurity, s.checkSources, s.checkPaths} {
+	for _, check := range []func() error{s.checkText, s.checkImage, s.checkSetup, s.checkEnv, s.checkProcess, s.checkLimits, s.checkSecurity, s.checkSources, s.checkPaths} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -48,6 +48,9 @@ func (s *Spec) complete() {
 	if s.Hostname == "" {
 		s.Hostname = DefaultHostname
 	}
+	if s.Setup != nil && s.Setup.Network == "" {
+		s.Setup.Network = NetworkHost
+	}
 	for i := range s.Inputs {
 		if in := &s.Inputs[i]; in.Path == "" && !in.Copy {
 			in.Path = "/input/" + in.Step
@@ -59,6 +62,9 @@ func (s *Spec) complete() {
 // container's configuration would say what the caller did.
 func (s *Spec) checkText() error {
 	texts := append([]string{s.Name, s.Image}, s.command()...)
+	if s.Setup != nil {
+		texts = append(texts, s.Setup.Cmd...)
+	}
 	for key, value := range s.Env {
 		texts = append(texts, key, value)
 	}
@@ -105,12 +111,32 @@ func (s *Spec) checkImage() error {
 	if e := s.Entrypoint; e != nil && len(*e) > 0 && (*e)[0] == "" {
 		return Usage("the entrypoint is empty")
 	}
-	for _, arg := range s.command() {
+	return checkArgs(s.command())
+}
+
+func checkArgs(args []string) error {
+	for _, arg := range args {
 		if strings.ContainsRune(arg, 0) {
 			return Usage("the command holds a NUL byte: %q", arg)
 		}
 	}
 	return nil
+}
+
+func (s *Spec) checkSetup() error {
+	if s.Setup == nil {
+		return nil
+	}
+	if len(s.Setup.Cmd) == 0 || s.Setup.Cmd[0] == "" {
+		return Usage("the setup's command is empty")
+	}
+	if _, err := ParseNetwork(string(s.Setup.Network)); err != nil {
+		return err
+	}
+	if err := checkCaches(s.Setup.Caches); err != nil {
+		return err
+	}
+	return checkArgs(s.Setup.Cmd)
 }
 
 // container names the first thing asked for that only a container has.
@@ -122,6 +148,7 @@ func (s *Spec) container() string {
 	}{
 		{len(s.Cmd) > 0, "a command"},
 		{s.Entrypoint != nil, "an entrypoint"},
+		{s.Setup != nil, "a setup"},
 		{l.Memory != 0 || l.CPUs != 0 || l.Pids != 0 || l.ShmSize != 0 || l.LogMax != 0 || len(l.Ulimits) > 0, "a limit"},
 		{s.Network != NetworkNone, "a network"},
 		{s.User != "", "a user"},
@@ -257,17 +284,24 @@ func (s *Spec) checkSources() error {
 			}
 		}
 	}
-	for _, c := range s.Caches {
+	if err := checkCaches(s.Caches); err != nil {
+		return err
+	}
+	for _, m := range slices.Concat(s.Mounts, s.Sources) {
+		if m.Host == "" || strings.ContainsRune(m.Host, 0) {
+			return Usage("invalid host path %q", m.Host)
+		}
+	}
+	return nil
+}
+
+func checkCaches(caches []Cache) error {
+	for _, c := range caches {
 		if err := workspace.CheckName("cache", c.Name); err != nil {
 			return err
 		}
 		if c.ReadOnly && c.Exclusive {
 			return Usage("cache %q is read-only and exclusive at once", c.Name)
-		}
-	}
-	for _, m := range slices.Concat(s.Mounts, s.Sources) {
-		if m.Host == "" || strings.ContainsRune(m.Host, 0) {
-			return Usage("invalid host path %q", m.Host)
 		}
 	}
 	return nil
@@ -325,6 +359,17 @@ func (s *Spec) checkPaths() error {
 		}
 	}
 	for _, c := range s.Caches {
+		if err := claim("cache "+c.Name, c.Path); err != nil {
+			return err
+		}
+	}
+	if s.Setup == nil {
+		return nil
+	}
+	for _, c := range s.Caches {
+		delete(taken, c.Path) // the setup may have another there
+	}
+	for _, c := range s.Setup.Caches {
 		if err := claim("cache "+c.Name, c.Path); err != nil {
 			return err
 		}

@@ -37,6 +37,14 @@ type Ingredients struct {
 	CapDrop    []string  `json:"capDrop,omitempty"`
 	Userns     bool      `json:"userns,omitempty"`
 	Entrypoint *[]string `json:"entrypoint,omitempty"`
+	Setup      *Prelude  `json:"setup,omitempty"`
+}
+
+// Prelude is what a setup decides by.
+type Prelude struct {
+	Cmd     []string    `json:"cmd"`
+	Network Network     `json:"network"`
+	Caches  [][2]string `json:"caches"`
 }
 
 // Content is a tree's digest and where the step sees it.
@@ -71,11 +79,20 @@ func (s *Spec) Ingredients() Ingredients {
 	for _, list := range [][]string{in.Tmpfs, in.Secrets, in.Devices, in.CapAdd, in.CapDrop} {
 		sort.Strings(list)
 	}
-	for _, c := range s.Caches {
-		in.Caches = append(in.Caches, [2]string{c.Name, c.Path})
+	in.Caches = places(s.Caches)
+	if s.Setup != nil {
+		in.Setup = &Prelude{s.Setup.Cmd, s.Setup.Network, places(s.Setup.Caches)}
 	}
-	sort.Slice(in.Caches, func(i, j int) bool { return in.Caches[i][1] < in.Caches[j][1] })
 	return in
+}
+
+// places are the caches' names and paths, in order of the paths.
+func places(caches []Cache) (list [][2]string) {
+	for _, c := range caches {
+		list = append(list, [2]string{c.Name, c.Path})
+	}
+	sort.Slice(list, func(i, j int) bool { return list[i][1] < list[j][1] })
+	return list
 }
 
 // byPath is list in order of the paths.

@@ -27,15 +27,17 @@ type Spec struct {
 	Cmd      []string `json:"cmd,omitempty"`
 	// Entrypoint replaces the image's; it is none if it is empty and not nil, and
 	// the image's own command does not count then, as docker has it.
-	Entrypoint *[]string         `json:"entrypoint,omitempty"`
-	Env        map[string]string `json:"env,omitempty"`
-	Cwd        string            `json:"cwd,omitempty"`
-	User       string            `json:"user,omitempty"`
-	Network    Network           `json:"network,omitempty"`
-	Output     string            `json:"output,omitempty"`
-	Inputs     []Input           `json:"inputs,omitempty"`
-	Mounts     []Mount           `json:"mounts,omitempty"`
-	Caches     []Cache           `json:"caches,omitempty"`
+	Entrypoint *[]string `json:"entrypoint,omitempty"`
+	// Setup is executed before the command; nil for none.
+	Setup   *Setup            `json:"setup,omitempty"`
+	Env     map[string]string `json:"env,omitempty"`
+	Cwd     string            `json:"cwd,omitempty"`
+	User    string            `json:"user,omitempty"`
+	Network Network           `json:"network,omitempty"`
+	Output  string            `json:"output,omitempty"`
+	Inputs  []Input           `json:"inputs,omitempty"`
+	Mounts  []Mount           `json:"mounts,omitempty"`
+	Caches  []Cache           `json:"caches,omitempty"`
 	// Sources are host files and directories of which the container has a copy
 	// that it can write to.
 	Sources []Mount `json:"sources,omitempty"`
@@ -55,6 +57,26 @@ type Spec struct {
 	// NoInit has the command be process 1 itself, without an init before it.
 	NoInit bool `json:"noInit,omitempty"`
 	Limits
+}
+
+// Setup is a command that a run's first exec runs before the prepared one, on the
+// same writable layer, with a network and caches of its own.
+type Setup struct {
+	Cmd []string `json:"cmd"`
+	// Network is what it can reach; host if it is empty, since that is what a
+	// setup is for.
+	Network Network `json:"network,omitempty"`
+	// Caches are those that it has besides the step's; one of the same name or at
+	// the same path comes in place of the step's.
+	Caches []Cache `json:"caches,omitempty"`
+}
+
+// Networks are those that the step uses, at one time or another.
+func (s *Spec) Networks() []Network {
+	if s.Setup == nil {
+		return []Network{s.Network}
+	}
+	return []Network{s.Network, s.Setup.Network}
 }
 
 // Tmpfs is a directory in memory, as large as the memory allows if Size is zero.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"syscall"
 	"time"
@@ -88,7 +89,6 @@ func (e Exec) Do(ctx context.Context) (int, error) {
 	defer client.Close()
 	client.Snapshotter = m.Container.Snapshotter
 	x := &execution{Exec: e, ws: ws, run: run, meta: m, client: client}
-	defer x.release()
 	return x.do(ctx)
 }
 
@@ -103,6 +103,8 @@ type execution struct {
 	logs   []*container.Follower
 	// waiting says that there is a task, as far as is known.
 	waiting bool
+	// setup says that it is the run's setup, and not its command.
+	setup bool
 	// restore makes the caller's terminal what it was.
 	restore func()
 }
@@ -116,19 +118,50 @@ func (x *execution) release() {
 	}
 }
 
+// do finishes what an exec that died left, runs the setup unless it has succeeded
+// before, and then the command.
 func (x *execution) do(ctx context.Context) (int, error) {
 	task, err := x.client.Attach(ctx, x.meta.Container.ID)
 	if err != nil {
 		return 0, err
 	}
 	if task != nil && len(x.meta.Execs) > 0 {
-		return x.attach(ctx, task)
+		status, err := x.attach(ctx, task)
+		if err != nil || status != 0 || !x.record().Setup {
+			return status, err
+		}
 	}
 	x.lost()
+	if len(x.Cmd) == 0 && x.meta.Setup != nil && !x.isSetUp() {
+		if status, err := x.beginSetup().execute(ctx); err != nil || status != 0 {
+			return status, err
+		}
+	}
+	return x.execute(ctx)
+}
+
+// isSetUp tells whether the run's setup has succeeded.
+func (x *execution) isSetUp() bool {
+	return slices.ContainsFunc(x.meta.Execs, func(r workspace.Exec) bool {
+		return r.Setup && r.ExitCode != nil && *r.ExitCode == 0 && !r.TimedOut
+	})
+}
+
+// beginSetup is the setup before x: nobody types to it.
+func (x *execution) beginSetup() *execution {
+	before := &execution{Exec: x.Exec, ws: x.ws, run: x.run, meta: x.meta, client: x.client, setup: true}
+	before.Stdin, before.Terminal, before.Network = nil, false, ""
+	return before
+}
+
+// execute runs a command that nobody has begun.
+func (x *execution) execute(ctx context.Context) (int, error) {
+	defer x.release()
 	if err := x.holdCaches(ctx); err != nil {
 		return 0, err
 	}
-	if task, err = x.start(ctx); err != nil {
+	task, err := x.start(ctx)
+	if err != nil {
 		return x.failed(err)
 	}
 	return x.finish(ctx, task)
@@ -141,7 +174,13 @@ func (x *execution) attach(ctx context.Context, task *container.Task) (int, erro
 		return 0, fmt.Errorf("run %q is executing a command whose pipex-exec died: pipex-exec %s attaches to it first", x.RunID, x.RunID)
 	}
 	x.warn(fmt.Errorf("attaching to run %q, whose pipex-exec died", x.RunID))
-	if x.Stdin != nil {
+	ended := &execution{Exec: x.Exec, ws: x.ws, run: x.run, meta: x.meta, client: x.client, setup: x.record().Setup}
+	return ended.resume(ctx, task)
+}
+
+func (x *execution) resume(ctx context.Context, task *container.Task) (int, error) {
+	defer x.release()
+	if x.Stdin != nil && !x.setup {
 		x.warn(errors.New("its input has ended: there is no more to be passed on"))
 	}
 	if err := x.holdCaches(ctx); err != nil {
@@ -159,7 +198,7 @@ func (x *execution) attach(ctx context.Context, task *container.Task) (int, erro
 // holdCaches takes the locks of the exclusive caches, in order of their names.
 func (x *execution) holdCaches(ctx context.Context) error {
 	var names []string
-	for _, c := range x.meta.CacheMounts {
+	for _, c := range x.cacheMounts() {
 		if c.Exclusive {
 			names = append(names, c.Name)
 		}

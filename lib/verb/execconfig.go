@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"slices"
 
 	"pipex/lib/container"
 	"pipex/lib/network"
@@ -16,6 +17,9 @@ import (
 )
 
 func (x *execution) network() step.Network {
+	if x.setup {
+		return step.Network(x.meta.Setup.Network)
+	}
 	if x.Network != "" {
 		return x.Network
 	}
@@ -38,8 +42,11 @@ func (x *execution) config() (*container.Config, error) {
 	if m.Hostname != "" {
 		cfg.Env = append([]string{"HOSTNAME=" + m.Hostname}, cfg.Env...)
 	}
-	if len(x.Cmd) > 0 {
+	switch {
+	case len(x.Cmd) > 0:
 		cfg.Args = x.Cmd
+	case x.setup:
+		cfg.Args = m.Setup.Cmd
 	}
 	if !m.NoInit {
 		cfg.Init = container.Init()
@@ -129,7 +136,7 @@ func (x *execution) mounts(cfg *container.Config) error {
 	for _, m := range x.meta.Mounts {
 		errs = append(errs, add(fmt.Sprintf("mount %q", m.HostPath), m.HostPath, m.ContainerPath, true, true))
 	}
-	for _, c := range x.meta.CacheMounts {
+	for _, c := range x.cacheMounts() {
 		source, err := x.ws.PrepareCache(c.Name)
 		if err != nil {
 			return err
@@ -140,6 +147,19 @@ func (x *execution) mounts(cfg *container.Config) error {
 		errs = append(errs, add("cache "+c.Name, source, c.Path, c.ReadOnly, false))
 	}
 	return errors.Join(errs...)
+}
+
+// cacheMounts are the caches that the command sees: a setup's own come in place of
+// the step's of the same name or at the same path.
+func (x *execution) cacheMounts() []workspace.CacheMount {
+	if !x.setup {
+		return x.meta.CacheMounts
+	}
+	own := x.meta.Setup.CacheMounts
+	others := slices.DeleteFunc(slices.Clone(x.meta.CacheMounts), func(c workspace.CacheMount) bool {
+		return slices.ContainsFunc(own, func(o workspace.CacheMount) bool { return o.Name == c.Name || o.Path == c.Path })
+	})
+	return append(others, own...)
 }
 
 // attachNetwork sets up the network that the container is to reach, if that is not

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
@@ -43,7 +44,7 @@ func (x *execution) begin(args []string) error {
 		limit = l.LogMaxBytes
 	}
 	entry := workspace.Exec{
-		Cmd: args, Override: len(x.Cmd) > 0, Network: string(x.network()), StartedAt: workspace.Now(), Terminal: x.Terminal, LogMaxBytes: limit,
+		Cmd: args, Override: len(x.Cmd) > 0, Setup: x.setup, Network: string(x.network()), StartedAt: workspace.Now(), Terminal: x.Terminal, LogMaxBytes: limit,
 		StdoutOffset: stdout.Size(), StderrOffset: stderr.Size(),
 	}
 	x.meta.Execs = append(x.meta.Execs, entry)
@@ -91,10 +92,11 @@ func (x *execution) cut() error {
 }
 
 // conclude derives the run's result from its last exec without a command of its
-// own; one with a command of its own leaves the result as it was.
+// own; one with a command of its own leaves the result as it was, and so does a
+// setup that has succeeded.
 func (x *execution) conclude(code int) {
 	m, r := x.meta, x.record()
-	if !r.Override {
+	if !r.Override && !(r.Setup && code == 0) {
 		m.StartedAt, m.FinishedAt, m.DurationMs = &r.StartedAt, r.FinishedAt, r.DurationMs
 		m.ExitCode, m.Reason, m.Usage = &code, r.Error, r.Usage
 		switch {
@@ -102,6 +104,9 @@ func (x *execution) conclude(code int) {
 			m.Reason = "timed out"
 		case r.Usage != nil && r.Usage.OOMKilled:
 			m.Reason = "killed for want of memory"
+		}
+		if r.Setup {
+			m.Reason = strings.TrimPrefix(m.Reason+", in the setup", ", ")
 		}
 	}
 	switch {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"pipex/lib/container"
@@ -90,9 +91,11 @@ func (p Prepare) Do(ctx context.Context) (*Prepared, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p.Spec.Network.Attached() {
-		if err := network.Check(string(p.Spec.Network)); err != nil {
-			return nil, err
+	for _, n := range p.Spec.Networks() {
+		if n.Attached() {
+			if err := network.Check(string(n)); err != nil {
+				return nil, err
+			}
 		}
 	}
 	if err := container.CheckDevices(p.Spec.Devices); err != nil {
@@ -175,7 +178,11 @@ func (p Prepare) stage(ctx context.Context, ws *workspace.Workspace, host host, 
 		return nil, err
 	}
 	defer held.Release()
-	for _, c := range p.Spec.Caches {
+	needed := p.Spec.Caches
+	if p.Spec.Setup != nil {
+		needed = slices.Concat(needed, p.Spec.Setup.Caches)
+	}
+	for _, c := range needed {
 		if _, err := ws.PrepareCache(c.Name); err != nil {
 			return nil, err
 		}
@@ -345,12 +352,22 @@ func (p Prepare) meta(inputs []workspace.Input, host host, image *container.Imag
 	for _, mount := range host.mounts {
 		what.Mounts = append(what.Mounts, step.Content{Path: mount.ContainerPath, Digest: mount.Digest})
 	}
-	for _, c := range s.Caches {
-		m.Caches = append(m.Caches, c.Name)
-		m.CacheMounts = append(m.CacheMounts, workspace.CacheMount(c))
+	m.Caches, m.CacheMounts = caches(s.Caches)
+	if s.Setup != nil {
+		m.Setup = &workspace.Setup{Cmd: s.Setup.Cmd, AllowNetwork: s.Setup.Network != step.NetworkNone, Network: string(s.Setup.Network)}
+		m.Setup.Caches, m.Setup.CacheMounts = caches(s.Setup.Caches)
 	}
 	m.Fingerprint = what.Fingerprint()
 	return m
+}
+
+// caches are their record: their names, and where they are seen.
+func caches(list []step.Cache) (names []string, mounts []workspace.CacheMount) {
+	for _, c := range list {
+		names = append(names, c.Name)
+		mounts = append(mounts, workspace.CacheMount(c))
+	}
+	return names, mounts
 }
 
 // limits is their record, nil if there are none.

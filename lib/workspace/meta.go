@@ -67,6 +67,7 @@ type Meta struct {
 	CapAdd      []string     `json:"capAdd,omitempty"`
 	CapDrop     []string     `json:"capDrop,omitempty"`
 	Userns      *idmap.Map   `json:"userns,omitempty"`
+	Setup       *Setup       `json:"setup,omitempty"`
 	Container   *Container   `json:"container,omitempty"`
 	Usage       *Usage       `json:"usage,omitempty"`
 	Execs       []Exec       `json:"execs,omitempty"`
@@ -100,6 +101,15 @@ type CacheMount struct {
 	Path      string `json:"path"`
 	ReadOnly  bool   `json:"readOnly,omitempty"`
 	Exclusive bool   `json:"exclusive,omitempty"`
+}
+
+// Setup is what a run's first exec runs before the command.
+type Setup struct {
+	Cmd          []string     `json:"cmd"`
+	AllowNetwork bool         `json:"allowNetwork"`
+	Network      string       `json:"network"`
+	Caches       []string     `json:"caches,omitempty"`
+	CacheMounts  []CacheMount `json:"cacheMounts,omitempty"`
 }
 
 // Tmpfs is a directory in memory.
@@ -152,7 +162,9 @@ type Exec struct {
 	Cmd []string `json:"cmd"`
 	// Override says that the command was not the prepared one; such an exec
 	// does not decide the run's result.
-	Override   bool   `json:"override,omitempty"`
+	Override bool `json:"override,omitempty"`
+	// Setup says that it was the run's setup.
+	Setup      bool   `json:"setup,omitempty"`
 	Network    string `json:"network,omitempty"`
 	Terminal   bool   `json:"terminal,omitempty"`
 	StartedAt  Time   `json:"startedAt"`
