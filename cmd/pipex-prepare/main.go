@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	ucli "github.com/urfave/cli/v2"
 
@@ -24,12 +25,14 @@ func main() {
 		Flags: append(cli.StepFlags(),
 			&ucli.StringFlag{Name: "run-id", Usage: "`RUN` to use as the id instead of a new one"},
 			&ucli.StringFlag{Name: "hosts-dir", Usage: "`DIR` of containerd's hosts.toml files, by registry (" + defaultHostsDir + ")", Value: defaultHostsDir},
+			&ucli.BoolFlag{Name: "explain", Usage: "make nothing, print what differs from the step's run; exit 3 if a run has it all"},
+			&ucli.BoolFlag{Name: "fingerprint", Usage: "make nothing, print the fingerprint, with --json all that it is made of"},
 			&ucli.BoolFlag{Name: "cached", Usage: "print a committed, successful run with the same fingerprint, if any, and exit 3"},
 			cli.JSON, cli.NUL),
 		Statuses: []string{
 			"0    done: the printed run is open",
 			"1    no: no such input",
-			"3    with --cached: up to date, the printed run is committed; nothing was created",
+			"3    with --cached or --explain: up to date, a committed run has it all; nothing was created",
 			"128  could not: the reason is on stderr and nothing is half done",
 			"129  wrong usage: nothing was touched",
 		},
@@ -61,16 +64,55 @@ func prepare(c *cli.Call) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	p, err := verb.Prepare{
+	p := verb.Prepare{
 		Place: verb.Place(c.Place()), Spec: *spec, RunID: c.String("run-id"), Cached: c.Bool("cached"), Resolve: resolve(c),
 		By: process.Parent(), // the script that calls pipex-exec next
-	}.Do(c.Context.Context)
+	}
+	if c.Bool("explain") || c.Bool("fingerprint") {
+		return explain(c, p)
+	}
+	done, err := p.Do(c.Context.Context)
 	if err != nil {
 		return 0, err
 	}
-	status := cli.StatusDone
-	if p.UpToDate {
-		status = cli.StatusUpToDate
+	return status(done.UpToDate), c.Print(done, done.RunID)
+}
+
+func status(upToDate bool) int {
+	if upToDate {
+		return cli.StatusUpToDate
 	}
-	return status, c.Print(p, p.RunID)
+	return cli.StatusDone
+}
+
+type fingerprint struct {
+	Fingerprint string           `json:"fingerprint"`
+	Ingredients step.Ingredients `json:"ingredients"`
+}
+
+// explain fetches no image: one that is not here has no run.
+func explain(c *cli.Call, p verb.Prepare) (int, error) {
+	p.Spec.Pull = step.PullNever
+	if p.Spec.Step == "" && c.Bool("explain") {
+		return 0, step.Usage("--explain compares with a step's run: name the step with --step")
+	}
+	e, err := p.Explain(c.Context.Context)
+	if errors.Is(err, image.ErrMissing) && c.Bool("explain") {
+		e, err = &verb.Explained{Differences: []verb.Difference{{What: "image " + p.Spec.Image, Detail: "is not here yet"}}}, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	if c.Bool("fingerprint") {
+		return cli.StatusDone, c.Print(fingerprint{e.Fingerprint, e.Ingredients}, e.Fingerprint)
+	}
+	if c.Bool("json") {
+		return status(e.RunID != ""), c.Print(e)
+	}
+	for _, d := range e.Differences {
+		if err := c.Print(d, d.String()); err != nil {
+			return 0, err
+		}
+	}
+	return status(e.RunID != ""), nil
 }

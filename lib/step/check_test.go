@@ -101,8 +101,8 @@ func checked(t *testing.T, s *Spec) {
 	if err != nil {
 		t.Fatalf("%s: %v", data, err)
 	}
-	if a, b := s.Ingredients().Fingerprint(), again.Ingredients().Fingerprint(); a != b {
-		t.Errorf("%s: %s became %s", data, a, b)
+	if twice, err := json.Marshal(again); err != nil || !bytes.Equal(twice, data) {
+		t.Errorf("%s became %s, %v", data, twice, err)
 	}
 	seen := map[string]bool{}
 	paths := []string{s.Output}

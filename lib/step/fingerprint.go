@@ -4,14 +4,16 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"slices"
 	"sort"
 )
 
 // Ingredients are everything that decides a step's output, each pinned to
 // content: what a name or a path stood for when the step was prepared.
+//
+// Names (the step's, a run's) and what only bounds a run (the timeout, limits) are
+// none.
 type Ingredients struct {
-	Form int `json:"form"`
+	Form int `json:"form"` // filled in by Fingerprint
 	// Image is the digest of the image's configuration, which names its layers.
 	Image    string            `json:"image"`
 	Cmd      []string          `json:"cmd"`
@@ -57,44 +59,6 @@ type Content struct {
 // form is the number of the canonical form; a new one makes every run new.
 const form = 1
 
-// Ingredients returns what s itself decides by; the image's digest, inputs and
-// mounts are the caller's to resolve. Names (the step's, a run's) and what only
-// bounds a run (the timeout) are no ingredients.
-func (s *Spec) Ingredients() Ingredients {
-	in := Ingredients{
-		Form: form, Cmd: s.Cmd, Env: s.Env, Cwd: s.Cwd, User: s.User,
-		Network: s.Network, Output: s.Output, Hostname: s.Hostname, ReadOnly: s.ReadOnly, Userns: s.Userns, Entrypoint: s.Entrypoint,
-	}
-	for _, t := range s.Tmpfs {
-		in.Tmpfs = append(in.Tmpfs, t.Path)
-	}
-	for _, secret := range s.Secrets {
-		name := secret.Name
-		if secret.Env {
-			name = "$" + name
-		}
-		in.Secrets = append(in.Secrets, name)
-	}
-	in.Devices, in.CapAdd, in.CapDrop = slices.Clone(s.Devices), slices.Clone(s.CapAdd), slices.Clone(s.CapDrop)
-	for _, list := range [][]string{in.Tmpfs, in.Secrets, in.Devices, in.CapAdd, in.CapDrop} {
-		sort.Strings(list)
-	}
-	in.Caches = places(s.Caches)
-	if s.Setup != nil {
-		in.Setup = &Prelude{s.Setup.Cmd, s.Setup.Network, places(s.Setup.Caches)}
-	}
-	return in
-}
-
-// places are the caches' names and paths, in order of the paths.
-func places(caches []Cache) (list [][2]string) {
-	for _, c := range caches {
-		list = append(list, [2]string{c.Name, c.Path})
-	}
-	sort.Slice(list, func(i, j int) bool { return list[i][1] < list[j][1] })
-	return list
-}
-
 // byPath is list in order of the paths.
 func byPath(list []Content) []Content {
 	list = append([]Content(nil), list...)
@@ -102,11 +66,32 @@ func byPath(list []Content) []Content {
 	return list
 }
 
+// byPlace is a list of caches in order of their paths.
+func byPlace(list [][2]string) [][2]string {
+	list = append([][2]string(nil), list...)
+	sort.Slice(list, func(i, j int) bool { return list[i][1] < list[j][1] })
+	return list
+}
+
+func sorted(list []string) []string {
+	list = append([]string(nil), list...)
+	sort.Strings(list)
+	return list
+}
+
 // Fingerprint is SHA-256, in hexadecimal, over the canonical form: the JSON of
-// the ingredients with mounts in order of their paths. Steps with the same
-// fingerprint give the same output as far as the step itself is repeatable.
+// the ingredients, of which those whose order decides nothing are in order. Steps
+// with the same fingerprint give the same output as far as the step itself is
+// repeatable.
 func (in Ingredients) Fingerprint() string {
-	in.Mounts, in.Sources = byPath(in.Mounts), byPath(in.Sources)
+	in.Form = form
+	in.Mounts, in.Sources, in.Caches = byPath(in.Mounts), byPath(in.Sources), byPlace(in.Caches)
+	for _, list := range []*[]string{&in.Tmpfs, &in.Secrets, &in.Devices, &in.CapAdd, &in.CapDrop} {
+		*list = sorted(*list)
+	}
+	if in.Setup != nil {
+		in.Setup = &Prelude{in.Setup.Cmd, in.Setup.Network, byPlace(in.Setup.Caches)}
+	}
 	if len(in.Cmd) == 0 {
 		in.Cmd = nil // whether it was left out or said to be empty
 	}

@@ -3,16 +3,13 @@ package step
 import "testing"
 
 func ingredients() Ingredients {
-	s := Spec{
-		Step: "s", Name: "n", Image: "i", Pull: PullAlways, Cmd: []string{"sh", "-c", "true"}, Env: map[string]string{"B": "2", "A": "1"}, Cwd: "/w", User: "1",
-		Network: NetworkNone, Output: "/output", Hostname: "pipex", Timeout: 5,
-		Caches: []Cache{{Name: "c", Path: "/c"}, {Name: "b", Path: "/b"}},
+	return Ingredients{
+		Image: "sha256:1", Cmd: []string{"sh", "-c", "true"}, Env: map[string]string{"B": "2", "A": "1"}, Cwd: "/w", User: "1",
+		Network: NetworkNone, Output: "/output", Hostname: "pipex",
+		Caches: [][2]string{{"c", "/c"}, {"b", "/b"}},
+		Inputs: []Content{{Path: "/input/a", Digest: "x"}, {Path: "/input/b", Digest: "y", Copied: true}},
+		Mounts: []Content{{Path: "/m", Digest: "z"}, {Path: "/l", Digest: "w"}},
 	}
-	in := s.Ingredients()
-	in.Image = "sha256:1"
-	in.Inputs = []Content{{Path: "/input/a", Digest: "x"}, {Path: "/input/b", Digest: "y", Copied: true}}
-	in.Mounts = []Content{{Path: "/m", Digest: "z"}, {Path: "/l", Digest: "w"}}
-	return in
 }
 
 // The canonical form is on disk wherever pipex has run: a change of this value
@@ -27,7 +24,6 @@ func TestFingerprintIsStable(t *testing.T) {
 func TestFingerprintChangesWithWhatDecides(t *testing.T) {
 	seen := map[string]string{ingredients().Fingerprint(): "nothing"}
 	for what, change := range map[string]func(*Ingredients){
-		"form":           func(in *Ingredients) { in.Form++ },
 		"image":          func(in *Ingredients) { in.Image = "sha256:2" },
 		"command":        func(in *Ingredients) { in.Cmd = []string{"sh", "-c", "true", ""} },
 		"command, split": func(in *Ingredients) { in.Cmd = []string{"sh", "-c true"} },
@@ -50,6 +46,14 @@ func TestFingerprintChangesWithWhatDecides(t *testing.T) {
 		"mount path":    func(in *Ingredients) { in.Mounts[0].Path = "/k" },
 		"cache name":    func(in *Ingredients) { in.Caches[0][0] = "q" },
 		"cache path":    func(in *Ingredients) { in.Caches[0][1] = "/q" },
+		"entrypoint":    func(in *Ingredients) { in.Entrypoint = &[]string{"x"} },
+		"no entrypoint": func(in *Ingredients) { in.Entrypoint = &[]string{} },
+		"setup":         func(in *Ingredients) { in.Setup = &Prelude{Cmd: []string{"x"}} },
+		"setup command": func(in *Ingredients) { in.Setup = &Prelude{Cmd: []string{"y"}} },
+		"setup network": func(in *Ingredients) { in.Setup = &Prelude{Cmd: []string{"x"}, Network: NetworkHost} },
+		"source":        func(in *Ingredients) { in.Sources = []Content{{Path: "/m", Digest: "z"}} },
+		"secret":        func(in *Ingredients) { in.Secrets = []string{"S"} },
+		"capability":    func(in *Ingredients) { in.CapAdd = []string{"S"} },
 	} {
 		in := ingredients()
 		change(&in)
@@ -72,9 +76,9 @@ func TestFingerprintIgnoresWhatDoesNotDecide(t *testing.T) {
 	if in.Fingerprint() != (Ingredients{}).Fingerprint() {
 		t.Error("an empty list is not the same as none")
 	}
-	s := Spec{Step: "other", Timeout: 7, Pull: PullNever, Caches: []Cache{{Name: "b", Path: "/b", ReadOnly: true}, {Name: "c", Path: "/c"}}}
-	t2 := Spec{Step: "s", Caches: []Cache{{Name: "c", Path: "/c"}, {Name: "b", Path: "/b"}}}
-	if s.Ingredients().Fingerprint() != t2.Ingredients().Fingerprint() {
-		t.Error("names, timeout, pull policy or the order of caches matter")
+	in = ingredients()
+	in.Caches[0], in.Caches[1] = in.Caches[1], in.Caches[0]
+	if in.Fingerprint() != want {
+		t.Error("the order of caches matters")
 	}
 }

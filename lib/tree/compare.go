@@ -29,6 +29,12 @@ type Difference struct {
 	Was, Is Entry
 }
 
+// Decides tells whether it gives the trees different digests: most of the permissions
+// do not.
+func (d Difference) Decides() bool {
+	return d.Kind != Mode || d.Was.Mode.IsRegular() && (d.Was.Mode^d.Is.Mode)&0o100 != 0
+}
+
 // String tells the difference in one line of printable characters.
 func (d Difference) String() string {
 	switch d.Kind {

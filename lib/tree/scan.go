@@ -33,6 +33,20 @@ type Option func(*scan)
 // has a digest, but no manifest.
 func RecordSpecial() Option { return func(s *scan) { s.special = true } }
 
+// Without leaves out directories, themselves and all that they hold, wherever they
+// stand below the root and whatever they are called there. One that does not exist
+// is nowhere.
+func Without(dirs ...string) Option {
+	return func(s *scan) {
+		for _, dir := range dirs {
+			var stat unix.Stat_t
+			if restart(func() error { return unix.Stat(dir, &stat) }) == nil {
+				s.without = append(s.without, inode{uint64(stat.Dev), stat.Ino})
+			}
+		}
+	}
+}
+
 // Scan returns the content of dir, hashed on all processors. No symbolic link
 // is followed, dir itself included: a caller who means its target resolves it
 // first. If dir is a regular file, the tree is that one entry.
@@ -53,6 +67,7 @@ type scan struct {
 	special bool
 	still   bool   // a file that is written to meanwhile is an error
 	cache   *Cache // nil, or where sums are looked up and remembered
+	without []inode
 }
 
 func (s *scan) run(ctx context.Context, dir string, options []Option) (*Tree, error) {
@@ -90,6 +105,9 @@ type gatherer struct {
 }
 
 func (g *gatherer) visit(ctx context.Context, o *object) (err error) {
+	if o.is(unix.S_IFDIR) && o.path != "." && slices.Contains(g.without, inode{uint64(o.stat.Dev), o.stat.Ino}) {
+		return errPassOver
+	}
 	e := Entry{Path: o.path, Mode: fileMode(o.stat.Mode)}
 	switch o.stat.Mode & unix.S_IFMT {
 	case unix.S_IFREG:

@@ -93,6 +93,10 @@ type walker struct {
 	failed  bool
 }
 
+// errPassOver is what a visitor returns for a directory whose content it does not
+// want to see.
+var errPassOver = errors.New("pass over")
+
 // visitor is called for one object after another.
 type visitor func(context.Context, *object) error
 
@@ -160,7 +164,11 @@ func (o *object) look(ctx context.Context, visit visitor) ([]*object, error) {
 	if err != nil {
 		return nil, o.fail("read", err)
 	}
-	if err := visit(ctx, o); err != nil || !o.is(unix.S_IFDIR) {
+	err = visit(ctx, o)
+	if err == errPassOver {
+		return nil, nil
+	}
+	if err != nil || !o.is(unix.S_IFDIR) {
 		return nil, err
 	}
 	return o.list()

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"pipex/lib/container"
@@ -50,16 +51,45 @@ type Prepared struct {
 //
 // It takes the workspace lock, shared, and the run's lock.
 func (p Prepare) Do(ctx context.Context) (*Prepared, error) {
-	if err := p.Spec.Check(); err != nil {
-		return nil, err
-	}
 	if p.RunID == "" {
 		p.RunID = workspace.NewID()
 	}
 	if err := workspace.CheckName("run", p.RunID); err != nil {
 		return nil, err
 	}
-	// What can fail without the lock fails first, before anything is created.
+	d, err := p.decide(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer d.close()
+	if d.ws == nil {
+		if d.ws, err = workspace.Create(p.Workdir, p.Workspace); err != nil {
+			return nil, err
+		}
+	}
+	return p.stage(ctx, d)
+}
+
+// decision is what a step has been found to be, but for its inputs, which other
+// processes may change until they are held.
+type decision struct {
+	ws     *workspace.Workspace // nil if there is none yet
+	host   host
+	client *container.Client // nil if there is no image
+	image  *container.Image
+}
+
+func (d *decision) close() {
+	if d.client != nil {
+		d.client.Close()
+	}
+}
+
+// decide does all that can fail without a lock, and creates nothing.
+func (p *Prepare) decide(ctx context.Context) (*decision, error) {
+	if err := p.Spec.Check(); err != nil {
+		return nil, err
+	}
 	ws, err := p.open()
 	if errors.Is(err, workspace.ErrNoWorkspace) {
 		err = p.withoutWorkspace(err)
@@ -68,7 +98,7 @@ func (p Prepare) Do(ctx context.Context) (*Prepared, error) {
 		return nil, err
 	}
 	if ws != nil {
-		if _, err := ws.Run(p.RunID); err == nil {
+		if _, err := ws.Run(p.RunID); p.RunID != "" && err == nil {
 			return nil, fmt.Errorf("run %q %w", p.RunID, workspace.ErrExists)
 		}
 		if _, err := p.inputs(ws); err != nil {
@@ -79,15 +109,7 @@ func (p Prepare) Do(ctx context.Context) (*Prepared, error) {
 	if err := (container.Limits{Memory: int64(l.Memory), CPUs: l.CPUs, Pids: l.Pids}).Check(); err != nil {
 		return nil, err
 	}
-	users, err := p.users()
-	if err != nil {
-		return nil, err
-	}
-	mounts, err := pin(ctx, ws, p.Spec.Mounts)
-	if err != nil {
-		return nil, err
-	}
-	sources, err := pin(ctx, ws, p.Spec.Sources)
+	h, err := p.host(ctx, ws)
 	if err != nil {
 		return nil, err
 	}
@@ -110,20 +132,12 @@ func (p Prepare) Do(ctx context.Context) (*Prepared, error) {
 	if err != nil {
 		return nil, err
 	}
-	if client != nil {
-		defer client.Close()
-	}
-	if ws == nil {
-		if ws, err = workspace.Create(p.Workdir, p.Workspace); err != nil {
-			return nil, err
-		}
-	}
-	return p.stage(ctx, ws, host{mounts, sources, users}, client, image)
+	return &decision{ws, h, client, image}, nil
 }
 
 // withoutWorkspace says why nothing can be prepared in a workspace that does not
 // exist yet, if so: it has no run to read from.
-func (p Prepare) withoutWorkspace(why error) error {
+func (p *Prepare) withoutWorkspace(why error) error {
 	for _, in := range p.Spec.Inputs {
 		if !in.Optional {
 			return fmt.Errorf("cannot use input %q: %w", in.Step, why)
@@ -136,18 +150,33 @@ func (p Prepare) withoutWorkspace(why error) error {
 type host struct {
 	mounts, sources []workspace.Mount
 	users           *idmap.Map
+	// trees are the content of mounts and sources, by digest.
+	trees map[string]*tree.Tree
+}
+
+func (p *Prepare) host(ctx context.Context, ws *workspace.Workspace) (h host, err error) {
+	h.trees = map[string]*tree.Tree{}
+	if h.users, err = p.users(); err != nil {
+		return h, err
+	}
+	if h.mounts, err = p.pin(ctx, ws, p.Spec.Mounts, h.trees); err != nil {
+		return h, err
+	}
+	h.sources, err = p.pin(ctx, ws, p.Spec.Sources, h.trees)
+	return h, err
 }
 
 // users says who the container's users are here; nil if they are just those. In a
 // rootless containerd its root is the caller in any case.
-func (p Prepare) users() (*idmap.Map, error) {
+func (p *Prepare) users() (*idmap.Map, error) {
 	if !p.Spec.Userns || rootless.Inside() {
 		return nil, nil
 	}
 	return idmap.Caller()
 }
 
-func (p Prepare) stage(ctx context.Context, ws *workspace.Workspace, host host, client *container.Client, image *container.Image) (*Prepared, error) {
+func (p *Prepare) stage(ctx context.Context, d *decision) (*Prepared, error) {
+	ws, client, image := d.ws, d.client, d.image
 	if client != nil {
 		if err := container.CheckLog(ws.Root); err != nil {
 			return nil, err
@@ -158,18 +187,12 @@ func (p Prepare) stage(ctx context.Context, ws *workspace.Workspace, host host, 
 		return nil, err
 	}
 	defer shared.Release()
-	inputs, err := p.inputs(ws)
+	m, err := p.meta(ctx, d)
 	if err != nil {
 		return nil, err
 	}
-	for i := range inputs {
-		if err := digestInput(ctx, ws, &inputs[i]); err != nil {
-			return nil, err
-		}
-	}
-	m := p.meta(inputs, host, image)
 	if p.Cached {
-		if id, err := committed(ws, m.Fingerprint); err != nil || id != "" {
+		if id, err := lookup(ws, m.Fingerprint); err != nil || id != "" {
 			return &Prepared{RunID: id, Fingerprint: m.Fingerprint, UpToDate: true}, err
 		}
 	}
@@ -196,7 +219,10 @@ func (p Prepare) stage(ctx context.Context, ws *workspace.Workspace, host host, 
 		err = client.Lease(ctx, container.Object{ID: id, Owner: owner(ws, p.RunID, p.Spec.Step)}, image.Digest)
 	}
 	if err == nil {
-		_, err = ws.Stage(m, shared, func(r workspace.Run) error { return copyInputs(ctx, ws, r, inputs) })
+		_, err = ws.Stage(m, shared, func(r workspace.Run) error {
+			p.warn(ws.KeepTrees(r, d.host.trees))
+			return copyInputs(ctx, ws, r, m.Inputs)
+		})
 	}
 	if err != nil {
 		if client != nil {
@@ -209,7 +235,7 @@ func (p Prepare) stage(ctx context.Context, ws *workspace.Workspace, host host, 
 }
 
 // inputs resolves each input to a committed run, without its digest.
-func (p Prepare) inputs(ws *workspace.Workspace) ([]workspace.Input, error) {
+func (p *Prepare) inputs(ws *workspace.Workspace) ([]workspace.Input, error) {
 	var inputs []workspace.Input
 	for _, in := range p.Spec.Inputs {
 		id := in.Run
@@ -257,8 +283,9 @@ func digestInput(ctx context.Context, ws *workspace.Workspace, in *workspace.Inp
 	return nil
 }
 
-// pin pins each host path to what it really is and to its content.
-func pin(ctx context.Context, ws *workspace.Workspace, list []step.Mount) ([]workspace.Mount, error) {
+// pin pins each host path to what it really is and to its content, which it adds to
+// trees.
+func (p *Prepare) pin(ctx context.Context, ws *workspace.Workspace, list []step.Mount, trees map[string]*tree.Tree) ([]workspace.Mount, error) {
 	var mounts []workspace.Mount
 	for _, m := range list {
 		end := trace.Region("hash %s", m.Host)
@@ -266,27 +293,31 @@ func pin(ctx context.Context, ws *workspace.Workspace, list []step.Mount) ([]wor
 		if err != nil {
 			return nil, fmt.Errorf("cannot mount %q: %w", m.Host, reason(err))
 		}
-		content, err := hash(ctx, ws, real)
+		content, err := p.hash(ctx, ws, real)
 		if err != nil {
 			return nil, fmt.Errorf("cannot mount %q: %w", m.Host, err)
 		}
 		end()
-		mounts = append(mounts, workspace.Mount{HostPath: real, ContainerPath: m.Path, Digest: content.Digest()})
+		digest := content.Digest()
+		trees[digest] = content
+		mounts = append(mounts, workspace.Mount{HostPath: real, ContainerPath: m.Path, Digest: digest})
 	}
 	return mounts, nil
 }
 
 // hash reads the content of a host path, through the workspace's memory of it
-// if there is a workspace yet.
-func hash(ctx context.Context, ws *workspace.Workspace, path string) (*tree.Tree, error) {
+// if there is a workspace yet. What pipex itself keeps below that path, or the
+// containerd that it talks to, is no content of the step's: it changes all the time.
+func (p *Prepare) hash(ctx context.Context, ws *workspace.Workspace, path string) (*tree.Tree, error) {
+	options := []tree.Option{tree.RecordSpecial(), tree.Without(p.Workdir, filepath.Dir(strings.TrimPrefix(p.Address, "unix://")))}
 	if ws == nil {
-		return tree.Scan(ctx, path, tree.RecordSpecial())
+		return tree.Scan(ctx, path, options...)
 	}
-	return ws.Hash(ctx, path)
+	return ws.Hash(ctx, path, options...)
 }
 
 // image resolves the image, if there is one to be resolved.
-func (p Prepare) image(ctx context.Context) (*container.Client, *container.Image, error) {
+func (p *Prepare) image(ctx context.Context) (*container.Client, *container.Image, error) {
 	if p.Spec.Image == "" {
 		return nil, nil, nil
 	}
@@ -308,9 +339,22 @@ func (p Prepare) image(ctx context.Context) (*container.Client, *container.Image
 	return client, image, nil
 }
 
-// meta is the record of the run that is about to be made.
-func (p Prepare) meta(inputs []workspace.Input, host host, image *container.Image) *workspace.Meta {
-	s := p.Spec
+// meta is the record of the run that is about to be made. The caller holds the
+// workspace lock, shared, so that the inputs stay.
+func (p *Prepare) meta(ctx context.Context, d *decision) (*workspace.Meta, error) {
+	var inputs []workspace.Input
+	if d.ws != nil {
+		var err error
+		if inputs, err = p.inputs(d.ws); err != nil {
+			return nil, err
+		}
+	}
+	for i := range inputs {
+		if err := digestInput(ctx, d.ws, &inputs[i]); err != nil {
+			return nil, err
+		}
+	}
+	s, host, image := p.Spec, d.host, d.image
 	if image != nil {
 		if len(s.Cmd) == 0 {
 			s.Cmd = image.Cmd
@@ -325,13 +369,12 @@ func (p Prepare) meta(inputs []workspace.Input, host host, image *container.Imag
 	if s.Cwd == "" {
 		s.Cwd = "/"
 	}
-	what := s.Ingredients()
 	m := &workspace.Meta{
 		RunID: p.RunID, StepID: s.Step, StepName: s.Name, Image: s.Image, Cmd: append([]string{}, s.Cmd...), Env: s.Env,
 		Inputs: inputs, Mounts: host.mounts, Sources: host.sources, Platform: s.Platform, Userns: host.users, AllowNetwork: s.Network != step.NetworkNone, Status: workspace.Prepared,
 		PreparedAt: workspace.Now(), Cwd: s.Cwd, User: s.User, Network: string(s.Network), Output: s.Output,
 		TimeoutMs: time.Duration(s.Timeout).Milliseconds(), ReadOnly: s.ReadOnly, NoInit: s.NoInit, Limits: limits(s.Limits), Hostname: s.Hostname, Version: workspace.Version, Host: hostName(),
-		Devices: s.Devices, CapAdd: s.CapAdd, CapDrop: s.CapDrop,
+		Devices: s.Devices, CapAdd: s.CapAdd, CapDrop: s.CapDrop, Entrypoint: s.Entrypoint,
 	}
 	for _, t := range s.Tmpfs {
 		m.Tmpfs = append(m.Tmpfs, workspace.Tmpfs{Path: t.Path, Bytes: int64(t.Size)})
@@ -341,24 +384,14 @@ func (p Prepare) meta(inputs []workspace.Input, host host, image *container.Imag
 	}
 	if image != nil {
 		m.ImageDigest, m.ImageID = image.Digest, image.ID
-		what.Image = image.ID
-	}
-	for _, in := range inputs {
-		what.Inputs = append(what.Inputs, step.Content{Path: in.MountedAs, Digest: in.Digest, Copied: in.Copied})
-	}
-	for _, mount := range host.sources {
-		what.Sources = append(what.Sources, step.Content{Path: mount.ContainerPath, Digest: mount.Digest})
-	}
-	for _, mount := range host.mounts {
-		what.Mounts = append(what.Mounts, step.Content{Path: mount.ContainerPath, Digest: mount.Digest})
 	}
 	m.Caches, m.CacheMounts = caches(s.Caches)
 	if s.Setup != nil {
 		m.Setup = &workspace.Setup{Cmd: s.Setup.Cmd, AllowNetwork: s.Setup.Network != step.NetworkNone, Network: string(s.Setup.Network)}
 		m.Setup.Caches, m.Setup.CacheMounts = caches(s.Setup.Caches)
 	}
-	m.Fingerprint = what.Fingerprint()
-	return m
+	m.Fingerprint = ingredients(m).Fingerprint()
+	return m, nil
 }
 
 // caches are their record: their names, and where they are seen.
@@ -378,20 +411,10 @@ func limits(l step.Limits) *workspace.Limits {
 	return &workspace.Limits{MemoryBytes: int64(l.Memory), CPUs: l.CPUs, Pids: l.Pids, ShmBytes: int64(l.ShmSize), Ulimits: l.Ulimits, LogMaxBytes: int64(l.LogMax)}
 }
 
-// committed finds the latest committed, successful run with the fingerprint.
-func committed(ws *workspace.Workspace, fingerprint string) (string, error) {
+// lookup finds the latest committed, successful run with the fingerprint.
+func lookup(ws *workspace.Workspace, fingerprint string) (string, error) {
 	defer trace.Region("look for fingerprint %s", fingerprint)()
-	runs, err := ws.Runs()
-	if err != nil {
-		return "", err
-	}
-	for i := len(runs) - 1; i >= 0; i-- {
-		m, err := runs[i].Meta()
-		if err == nil && m.Fingerprint == fingerprint && m.Status == workspace.Success {
-			return runs[i].ID, nil
-		}
-	}
-	return "", nil
+	return ws.Lookup(fingerprint)
 }
 
 // copyInputs fills a run's artifacts with those of the inputs to be copied.

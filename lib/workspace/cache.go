@@ -33,13 +33,13 @@ func (ws *Workspace) Caches() ([]string, error) { return subdirectories(ws.path(
 
 // Hash returns the content of a host directory or file. What it learns is kept
 // in .pipex, so that hashing it again reads only what has changed; failing to
-// keep it is no error. Special files are known by their type alone.
-func (ws *Workspace) Hash(ctx context.Context, path string) (*tree.Tree, error) {
+// keep it is no error.
+func (ws *Workspace) Hash(ctx context.Context, path string, options ...tree.Option) (*tree.Tree, error) {
 	if err := ws.ensure(private + "/hashes"); err != nil {
-		return tree.Scan(ctx, path, tree.RecordSpecial())
+		return tree.Scan(ctx, path, options...)
 	}
 	known := tree.OpenCache(ws.path(private, "hashes"), path)
-	content, err := known.Scan(ctx, tree.RecordSpecial())
+	content, err := known.Scan(ctx, options...)
 	if err != nil {
 		return nil, err
 	}

@@ -68,6 +68,7 @@ type Meta struct {
 	CapDrop     []string     `json:"capDrop,omitempty"`
 	Userns      *idmap.Map   `json:"userns,omitempty"`
 	Setup       *Setup       `json:"setup,omitempty"`
+	Entrypoint  *[]string    `json:"entrypoint,omitempty"`
 	Container   *Container   `json:"container,omitempty"`
 	Usage       *Usage       `json:"usage,omitempty"`
 	Execs       []Exec       `json:"execs,omitempty"`
