@@ -139,17 +139,11 @@ func TestFaultFullDisk(t *testing.T) {
 }
 
 const farm = `
-include %s/pipex.mk
-N := %d
-PIPEX_STEPS := $(shell seq -f s%%g 1 $(N)) all-of-them
-$(call pipex-stamp,all-of-them): $(call pipex-stamp,$(shell seq -f s%%g 1 $(N)))
-	$(PIPEX_STEP) --image busybox $(PIPEX_INPUTS) -- sh -c 'cat /input/*/n | wc -l >/output/n'
-$(call pipex-stamp,s1): $(PIPEX_STAMPS)/s%%:
-	$(PIPEX_STEP) --image busybox -- sh -c 'echo $* >/output/n'
-$(call pipex-stamp,$(shell seq -f s%%g 2 $(N))): $(PIPEX_STAMPS)/s%%: $(PIPEX_STAMPS)/s1
-	$(PIPEX_STEP) --image busybox --input s1 -- sh -c 'cat /input/s1/n >/dev/null && echo $* >/output/n'
-$(pipex-aliases)
-.DEFAULT_GOAL := all-of-them
+N := $(shell seq 1 %[2]d)
+$(foreach n,$(N),$(eval step.s$(n) = --image busybox $(if $(filter-out 1,$(n)),--input s1) -- sh -c '$(if $(filter-out 1,$(n)),cat /input/s1/n >/dev/null && )echo $(n) >/output/n'))
+step.all-of-them = --image busybox $(addprefix --input s,$(N)) -- sh -c 'cat /input/*/n | wc -l >/output/n'
+target: all-of-them
+include %[1]s/pipex.mk
 `
 
 // Two pipelines in one workspace, each with make -j, beside prune without end
@@ -200,7 +194,7 @@ func TestFaultConcurrentPipelines(t *testing.T) {
 	outputs := make([]bytes.Buffer, 2)
 	for i := range makes {
 		// The second pipeline makes the same steps again, under its own stamps.
-		makes[i] = b.command("make", "-j16", fmt.Sprintf("PIPEX_STAMPS=%s/stamps%d", b.dir, i))
+		makes[i] = b.command("make", "-j16", "FORCE=all", fmt.Sprintf("pipex.stamps=%s/stamps%d", b.dir, i))
 		makes[i].Stdout, makes[i].Stderr = &outputs[i], &outputs[i]
 		if err := makes[i].Start(); err != nil {
 			t.Fatal(err)
