@@ -244,12 +244,12 @@ func withSeccomp(_ context.Context, _ oci.Client, _ *containers.Container, s *oc
 }
 
 // withUser looks the user up in the container's root file system, with the
-// groups that it is in.
+// groups that it is in, unless one is given.
 func withUser(user string) oci.SpecOpts {
 	return func(ctx context.Context, client oci.Client, c *containers.Container, s *oci.Spec) error {
-		name, _, _ := strings.Cut(user, ":")
+		name, _, group := strings.Cut(user, ":")
 		err := oci.WithUser(user)(ctx, client, c, s)
-		if err == nil {
+		if err == nil && !group {
 			err = oci.WithAdditionalGIDs(name)(ctx, client, c, s)
 		}
 		if err != nil {
