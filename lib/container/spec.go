@@ -3,9 +3,11 @@ package container
 import (
 	"context"
 	"fmt"
+	"os"
 	"runtime"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 
 	"github.com/containerd/containerd/containers"
@@ -119,6 +121,8 @@ func (c *Client) spec(ctx context.Context, record *containers.Container, cfg *Co
 	}
 	if rootless.Inside() {
 		opts = append(opts, withoutCgroups)
+	} else {
+		opts = append(opts, withOOMScore)
 	}
 	if rootless.Inside() || cfg.Userns != nil {
 		opts = append(opts, withHostSysfs)
@@ -205,6 +209,21 @@ func withTerminal(_ context.Context, _ oci.Client, _ *containers.Container, s *o
 func withoutRlimits(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
 	s.Process.Rlimits = nil
 	return nil
+}
+
+// withOOMScore has the kernel choose the step as it would the caller when memory runs
+// out. The shim's own score, which it would have otherwise, keeps it from ever
+// being chosen where containerd runs as Debian's unit file has it. Who is not root can
+// run no containerd like that, nor lower a score.
+func withOOMScore(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
+	data, err := os.ReadFile("/proc/self/oom_score_adj")
+	if err != nil {
+		return err
+	}
+	score, err := strconv.Atoi(strings.TrimSpace(string(data)))
+	score = max(score, 0)
+	s.Process.OOMScoreAdj = &score
+	return err
 }
 
 // withoutCgroups leaves out control groups at a path of ours, which only the
