@@ -122,7 +122,7 @@ func (c *Client) spec(ctx context.Context, record *containers.Container, cfg *Co
 	if rootless.Inside() {
 		opts = append(opts, withoutCgroups)
 	} else {
-		opts = append(opts, withOOMScore)
+		opts = append(opts, withCgroups, withOOMScore)
 	}
 	if rootless.Inside() || cfg.Userns != nil {
 		opts = append(opts, withHostSysfs)
@@ -224,6 +224,14 @@ func withOOMScore(_ context.Context, _ oci.Client, _ *containers.Container, s *o
 	score = max(score, 0)
 	s.Process.OOMScoreAdj = &score
 	return err
+}
+
+// withCgroups shows the container its own control groups and no others, to be read:
+// programs that size themselves look there for their limits.
+func withCgroups(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
+	s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.CgroupNamespace})
+	s.Mounts = append(s.Mounts, specs.Mount{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: []string{"ro", "nosuid", "noexec", "nodev"}})
+	return nil
 }
 
 // withoutCgroups leaves out control groups at a path of ours, which only the
