@@ -116,6 +116,9 @@ func (c *Client) spec(ctx context.Context, record *containers.Container, cfg *Co
 	if cfg.NetworkNamespace != "" {
 		opts = append(opts, oci.WithLinuxNamespace(specs.LinuxNamespace{Type: specs.NetworkNamespace, Path: cfg.NetworkNamespace}))
 	}
+	if !cfg.HostNetwork && (cfg.Userns == nil || cfg.NetworkNamespace == "") {
+		opts = append(opts, withOwnNetwork(rootless.Inside() || cfg.Userns != nil))
+	}
 	if cfg.Userns != nil {
 		opts = append(opts, withUserns(cfg.Userns))
 	}
@@ -239,6 +242,19 @@ func withCgroups(_ context.Context, _ oci.Client, _ *containers.Container, s *oc
 func withoutCgroups(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
 	s.Linux.CgroupsPath = ""
 	return nil
+}
+
+// withOwnNetwork lets all users of the container have all ports of its network, and send
+// ICMP echo requests there (icmp(7)). In a user namespace not all groups exist that the
+// latter would be said of.
+func withOwnNetwork(mapped bool) oci.SpecOpts {
+	return func(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
+		s.Linux.Sysctl = map[string]string{"net.ipv4.ip_unprivileged_port_start": "0"}
+		if !mapped {
+			s.Linux.Sysctl["net.ipv4.ping_group_range"] = "0 2147483647"
+		}
+		return nil
+	}
 }
 
 // withHostSysfs shows the host's sysfs where the container's user namespace has no
