@@ -163,7 +163,8 @@ func (x *execution) cacheMounts() []workspace.CacheMount {
 }
 
 // attachNetwork sets up the network that the container is to reach, if that is not
-// the host's, and gives the container the files that name hosts.
+// the host's, and gives the container the files that name hosts, as far as the step
+// has none of its own.
 func (x *execution) attachNetwork(ctx context.Context, cfg *container.Config) error {
 	var files map[string]string
 	var err error
@@ -176,7 +177,10 @@ func (x *execution) attachNetwork(ctx context.Context, cfg *container.Config) er
 		files, err = x.ws.NetworkFiles(x.run, cfg.Hostname, cfg.HostNetwork)
 	}
 	for name, source := range files {
-		cfg.Mounts = append(cfg.Mounts, container.Mount{Source: source, Destination: path.Join("/etc", name), ReadOnly: true, Trusted: true})
+		destination := path.Join("/etc", name)
+		if !slices.ContainsFunc(cfg.Mounts, func(m container.Mount) bool { return m.Destination == destination }) {
+			cfg.Mounts = append(cfg.Mounts, container.Mount{Source: source, Destination: destination, ReadOnly: true, Trusted: true})
+		}
 	}
 	return err
 }
