@@ -1,0 +1,139 @@
+// Package js converts and compares values as JavaScript does, whose rules a pipeline
+// file is written by: what is true, what a number looks like, when "5" equals 5.
+//
+// A value is nil for undefined and null, a bool, a float64, a string, or a []any;
+// anything else is an object of which nothing is known.
+package js
+
+import (
+	"math"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// True tells whether a condition holds that has the value v.
+func True(v any) bool {
+	switch v := v.(type) {
+	case nil:
+		return false
+	case bool:
+		return v
+	case float64:
+		return v != 0 && !math.IsNaN(v)
+	case string:
+		return v != ""
+	}
+	return true
+}
+
+// String is what v becomes in a text.
+func String(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "undefined"
+	case bool:
+		return strconv.FormatBool(v)
+	case float64:
+		return number(v)
+	case string:
+		return v
+	case []any:
+		texts := make([]string, len(v))
+		for i, e := range v {
+			if e != nil {
+				texts[i] = String(e)
+			}
+		}
+		return strings.Join(texts, ",")
+	}
+	return "[object Object]"
+}
+
+// number writes f in the fewest digits that mean it, with an exponent for what is
+// very large or small (ECMA-262, Number::toString).
+func number(f float64) string {
+	switch abs := math.Abs(f); {
+	case math.IsNaN(f):
+		return "NaN"
+	case math.IsInf(f, 0):
+		return strings.TrimPrefix(strconv.FormatFloat(f, 'f', -1, 64), "+") + "inity"
+	case f == 0:
+		return "0"
+	case abs >= 1e21 || abs < 1e-6:
+		return strings.Replace(strconv.FormatFloat(f, 'e', -1, 64), "e-0", "e-", 1)
+	}
+	return strconv.FormatFloat(f, 'f', -1, 64)
+}
+
+var decimal = regexp.MustCompile(`^[+-]?(Infinity|([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?)$`)
+var prefixed = regexp.MustCompile(`^0[xX][0-9a-fA-F]+$|^0[oO][0-7]+$|^0[bB][01]+$`)
+
+// Number is what v becomes in arithmetic; NaN if it is none.
+func Number(v any) float64 {
+	switch v := v.(type) {
+	case bool:
+		if v {
+			return 1
+		}
+		return 0
+	case float64:
+		return v
+	case string:
+		return parse(strings.TrimSpace(v))
+	case []any:
+		return parse(String(v))
+	}
+	return math.NaN()
+}
+
+func parse(text string) float64 {
+	switch {
+	case text == "":
+		return 0
+	case prefixed.MatchString(text):
+		if n, err := strconv.ParseUint(text, 0, 64); err == nil {
+			return float64(n)
+		}
+	case decimal.MatchString(text):
+		f, _ := strconv.ParseFloat(text, 64) // out of range is infinite, here and there
+		return f
+	}
+	return math.NaN()
+}
+
+// primitive is v, with a text in place of what is an object.
+func primitive(v any) any {
+	switch v.(type) {
+	case nil, bool, float64, string:
+		return v
+	}
+	return String(v)
+}
+
+// Equal is JavaScript's ==: null equals nothing but itself, two strings are
+// compared as such, and all else as numbers.
+func Equal(a, b any) bool {
+	a, b = primitive(a), primitive(b)
+	if a == nil || b == nil {
+		return a == nil && b == nil
+	}
+	x, text := a.(string)
+	y, too := b.(string)
+	if text && too {
+		return x == y
+	}
+	return Number(a) == Number(b)
+}
+
+// Less is JavaScript's <: two strings in order of their characters, all else as
+// numbers. It is false if one is none.
+func Less(a, b any) bool {
+	a, b = primitive(a), primitive(b)
+	x, text := a.(string)
+	y, too := b.(string)
+	if text && too {
+		return x < y
+	}
+	return Number(a) < Number(b)
+}
