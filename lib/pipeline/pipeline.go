@@ -1,0 +1,191 @@
+// Package pipeline reads the pipeline files of @livingdata/pipex: steps as YAML or
+// JSON, with kits, conditions and inputs, into steps as lib/step has them.
+//
+// All that can be known to be wrong with a file before something runs is an error,
+// with its line; unknown keys are. Nothing is executed or fetched, and of the host
+// only the env files are read and the mounted paths looked up.
+package pipeline
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"go.yaml.in/yaml/v3"
+
+	"pipex/lib/step"
+	"pipex/lib/workspace"
+)
+
+// Pipeline is a file, resolved.
+type Pipeline struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+	// Dir is the file's directory, absolute; host paths are relative to it.
+	Dir string `json:"dir"`
+	// Workspace is where the steps run: that of the options, else the id.
+	Workspace string `json:"workspace"`
+	// Steps come each after its inputs, else in the order of the file.
+	Steps []Step `json:"steps"`
+}
+
+// Step is one step. Its inputs are not in the Spec.
+type Step struct {
+	ID   string    `json:"id"`
+	Name string    `json:"name"`
+	Spec step.Spec `json:"spec"`
+	// Inputs are those that the step gets: without optional ones that are skipped
+	// or unknown.
+	Inputs       []Input       `json:"inputs"`
+	Retries      int           `json:"retries"`
+	RetryDelay   step.Duration `json:"retryDelay"`
+	AllowFailure bool          `json:"allowFailure"`
+	// Skipped says why the step does not run: ByCondition, ByDependency, or "".
+	Skipped string `json:"skipped,omitempty"`
+}
+
+// The reasons for which a step is skipped: its condition does not hold, or a step
+// whose output it needs is skipped.
+const (
+	ByCondition  = "condition"
+	ByDependency = "dependency"
+)
+
+// Input is a step whose artifacts another one sees.
+type Input struct {
+	Step string `json:"step"`
+	// Optional lets the step run if that one fails.
+	Optional bool `json:"optional,omitempty"`
+	// Copy has them copied into the output besides.
+	Copy bool `json:"copy,omitempty"`
+}
+
+// Options are what a pipeline's file does not say.
+type Options struct {
+	Workspace string
+	// EnvFile has variables for all steps; those of the steps win.
+	EnvFile string
+	// Network is what allowNetwork gives; the host's if it is empty.
+	Network step.Network
+}
+
+// names are those that a pipeline's file has in a directory, the first one first.
+var names = []string{"pipeline.yml", "pipeline.yaml", "pipeline.json"}
+
+// find is the file that a path means.
+func find(path string) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", fmt.Errorf("cannot read pipeline %q: %w", path, reason(err))
+	}
+	if !info.IsDir() {
+		return path, nil
+	}
+	for _, name := range names {
+		file := filepath.Join(path, name)
+		if info, err := os.Stat(file); err == nil && !info.IsDir() {
+			return file, nil
+		}
+	}
+	return "", fmt.Errorf("cannot find a pipeline in %q: no pipeline.yml, pipeline.yaml or pipeline.json", path)
+}
+
+// Load reads the pipeline of a file, or of a directory that has one. What is wrong
+// with the file are [Errors]; with the options, a [*step.UsageError] or a
+// [*workspace.NameError].
+func Load(path string, opt Options) (*Pipeline, error) {
+	if opt.Workspace != "" {
+		if err := workspace.CheckName("workspace", opt.Workspace); err != nil {
+			return nil, err
+		}
+	}
+	file, err := find(path)
+	if err != nil {
+		return nil, err
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read pipeline %q: %w", file, reason(err))
+	}
+	dir, err := filepath.Abs(filepath.Dir(file))
+	if err != nil {
+		return nil, err
+	}
+	var env map[string]string
+	if opt.EnvFile != "" {
+		if env, err = readEnvFile(opt.EnvFile); err != nil {
+			return nil, err
+		}
+	}
+	if opt.Network == "" {
+		opt.Network = step.NetworkHost
+	}
+	root, err := parse(file, data)
+	if err != nil {
+		return nil, Errors{err}
+	}
+	b := &builder{reader: &reader{file: file, dir: dir}, network: opt.Network, env: env}
+	return b.pipeline(root, opt.Workspace)
+}
+
+// builder makes a pipeline of a document.
+type builder struct {
+	*reader
+	network step.Network
+	env     map[string]string
+}
+
+func (b *builder) pipeline(root *yaml.Node, workspace string) (*Pipeline, error) {
+	o := b.object(follow(root), "pipeline", "id", "name", "steps")
+	p := &Pipeline{Dir: b.dir, Workspace: workspace}
+	p.ID, p.Name = o.identity("pipeline", "workspace")
+	if p.Workspace == "" {
+		p.Workspace = p.ID
+	}
+	var nodes []*entry
+	for _, n := range o.list("steps") {
+		nodes = append(nodes, b.step(n))
+	}
+	if n := o.get("steps"); n != nil && n.Kind == yaml.SequenceNode && len(nodes) == 0 {
+		o.fail(n, "pipeline: there are no steps")
+	}
+	o.require("pipeline", "steps")
+	if err := b.err(); err != nil {
+		return nil, err
+	}
+	nodes = b.order(nodes)
+	if err := b.err(); err != nil {
+		return nil, err
+	}
+	b.skip(nodes)
+	b.check(nodes)
+	if err := b.err(); err != nil {
+		return nil, err
+	}
+	for _, n := range nodes {
+		p.Steps = append(p.Steps, n.Step)
+	}
+	return p, nil
+}
+
+// identity reads id and name, of which one can be made from the other.
+func (o object) identity(what, kind string) (id, name string) {
+	id, name = o.name("id", kind), o.text("name")
+	if o.node.Kind != yaml.MappingNode || o.values["id"] != nil && id == "" || o.values["name"] != nil && name == "" {
+		return id, name // said already
+	}
+	switch {
+	case id == "" && name == "":
+		o.fail(o.node, "%s: it has neither an id nor a name", what)
+	case name == "":
+		name = id
+	case id == "":
+		id = slug(name)
+		if id == "" {
+			o.fail(o.get("name"), "%s: cannot make an id of the name %q; give it an id", what, name)
+		} else if err := workspace.CheckName(kind, id); err != nil {
+			o.fail(o.get("name"), "%s: cannot make an id of the name: %v; give it an id", what, err)
+		}
+	}
+	return id, name
+}
