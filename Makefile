@@ -15,7 +15,7 @@ export PATH := $(BIN):$(CURDIR)/scripts:$(PATH)
 .PHONY: build demo test test-race test-faults bench check install deps test-deps clean
 
 build:
-	@go build $(BUILDFLAGS) -ldflags='-s -w' -o $(BIN)/ ./cmd/...
+	@go build $(BUILDFLAGS) -ldflags='-s -w' -o $(BIN)/ ./cmd/... ./scripts/...
 
 demo: deps build
 	@$(MAKE) --no-print-directory -C scripts/examples/gosource demo
@@ -39,7 +39,7 @@ check:
 
 install: build
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/pipex
-	install $(VERBS:%=$(BIN)/pipex-%) $(DESTDIR)$(PREFIX)/bin
+	install $(VERBS:%=$(BIN)/pipex-%) $(BIN)/pipex-pipeline $(DESTDIR)$(PREFIX)/bin
 	find scripts -maxdepth 1 -type f -perm /111 -exec install {} $(DESTDIR)$(PREFIX)/bin \;
 	install -m 644 scripts/pipex.mk $(DESTDIR)$(PREFIX)/share/pipex
 

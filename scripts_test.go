@@ -69,7 +69,7 @@ func build(dir string) error {
 	if testing.CoverMode() != "" {
 		args = append(args, "-cover", "-coverpkg=pipex/...")
 	}
-	_, err := output("env", append([]string{"CGO_ENABLED=0", "go"}, append(args, "./cmd/...")...)...)
+	_, err := output("env", append([]string{"CGO_ENABLED=0", "go"}, append(args, "./cmd/...", "./scripts/...")...)...)
 	return err
 }
 
