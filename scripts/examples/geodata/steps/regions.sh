@@ -1,0 +1,3 @@
+# The regions out of GeoJSON as lines: name, and lon lat of each corner of the outline.
+set -eu
+jq -r '.features[] | [.properties.name, (.geometry.coordinates[0][] | .[])] | @tsv' /regions.geojson >/output/regions.tsv

@@ -1,0 +1,13 @@
+"""Adds up each village's ways to all others, the best centre first."""
+
+import csv
+from collections import Counter
+
+total = Counter()
+with open("/input/routes/routes.tsv", newline="") as file:
+    for start, _, distance, _ in csv.reader(file, delimiter="\t"):
+        total[start] += int(distance)
+
+with open("/output/centre.tsv", "w") as file:
+    for village in sorted(total, key=lambda v: (total[v], v)):
+        print(village, total[village], sep="\t", file=file)
