@@ -60,7 +60,11 @@ pipex.known.$(1)    := $$(strip $$(step.$(1)) $(ENV_FILE) $$(foreach v,$$(call p
 pipex.stamp.$(1)    := $$(strip $$(file <$(pipex.stamps)/$(1)))
 endef
 $(foreach s,$(PIPEX_STEPS),$(eval $(call pipex.read,$(s))))
-pipex.optional := $(sort $(foreach s,$(PIPEX_STEPS),$(pipex.optional.$(s))))
+
+# The steps that are somebody's optional input, and what these need.
+pipex.needed   = $(sort $(1) $(foreach s,$(1),$(pipex.inputs.$(s))))
+pipex.closed   = $(if $(filter-out $(1),$(pipex.needed)),$(call pipex.closed,$(pipex.needed)),$(1))
+pipex.optional := $(call pipex.closed,$(sort $(foreach s,$(PIPEX_STEPS),$(pipex.optional.$(s)))))
 
 # What the steps read, and below that, without what pipex keeps there itself, all that
 # is newer than the oldest stamp: the rest is newer than none. A name with a blank in
@@ -77,9 +81,11 @@ pipex.now    = $(strip $(notdir $(realpath $(pipex.workspace)/step-runs/$(1))) $
 pipex.differ = $(subst x$(1)x,,x$(2)x)$(subst x$(2)x,,x$(1)x)
 pipex.forced = $(filter all $(1),$(FORCE))$(findstring B,$(filter-out --%,$(firstword -$(MAKEFLAGS))))
 
-# What the target of a step depends on; pipex.always has it looked at every time.
+# What the target of a step depends on; pipex.always has it looked at every time. What
+# an optional input needs is tried as well: it fails then for want of an input.
 pipex.again = $(if $(call pipex.differ,$(call pipex.now,$(1)),$(pipex.stamp.$(1)))$(pipex.lost)$(pipex.forced),pipex.always)
-pipex.needs = $(call step-output,$(filter $(PIPEX_STEPS),$(pipex.inputs.$(1)))) $(patsubst %,$(pipex.stamps)/%.tried,$(filter $(PIPEX_STEPS),$(pipex.optional.$(1)))) $(subst :,\:,$(pipex.files)) $(pipex.again)
+pipex.inputs = $(foreach i,$(filter $(PIPEX_STEPS),$(pipex.inputs.$(1))),$(if $(filter $(1),$(pipex.optional)),$(pipex.stamps)/$(i).tried,$(call step-output,$(i))))
+pipex.needs = $(pipex.inputs) $(patsubst %,$(pipex.stamps)/%.tried,$(filter $(PIPEX_STEPS),$(pipex.optional.$(1)))) $(subst :,\:,$(pipex.files)) $(pipex.again)
 
 # The shell that make starts is replaced by the step, so that make's signals reach it.
 pipex.run = exec pipex-step --stamp $(call step-stamp,$(1)) $(if $(RETRIES),--retries $(RETRIES) )$(if $(RETRY_DELAY),--retry-delay $(RETRY_DELAY) )$(if $(ALLOW_FAILURE),--allow-failure )$(2)$(1) $(if $(pipex.forced),,--cached )$(if $(ENV_FILE),--env-file $(ENV_FILE) )$(step.$(1))

@@ -103,3 +103,32 @@ func (b *builder) check(entries []*entry) {
 		}
 	}
 }
+
+// Scope leaves of p only the steps called targets and what they need; all if there
+// are none.
+func (p *Pipeline) Scope(targets []string) error {
+	if err := p.Have(targets); err != nil || len(targets) == 0 {
+		return err
+	}
+	wanted := map[string]bool{}
+	for _, t := range targets {
+		wanted[t] = true
+	}
+	for _, s := range slices.Backward(p.Steps) {
+		for _, in := range s.Inputs {
+			wanted[in.Step] = wanted[in.Step] || wanted[s.ID]
+		}
+	}
+	p.Steps = slices.DeleteFunc(p.Steps, func(s Step) bool { return !wanted[s.ID] })
+	return nil
+}
+
+// Have returns an error for a name that is no step's.
+func (p *Pipeline) Have(names []string) error {
+	for _, name := range names {
+		if !slices.ContainsFunc(p.Steps, func(s Step) bool { return s.ID == name }) {
+			return step.Usage("the pipeline has no step %q", name)
+		}
+	}
+	return nil
+}

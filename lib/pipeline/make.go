@@ -27,7 +27,7 @@ var (
 	plainImage = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._/:@-]*$`)
 )
 
-// Write puts into the directory a Makefile for pipex.mk and a spec for each step that
+// Write puts into the directory, which it makes, a Makefile for pipex.mk and a spec for each step that
 // runs, STEP.json. A file whose content stays the same is left alone, so that its
 // time tells when the step changed; others are replaced whole or not at all, and
 // specs are removed whose steps the Makefile had and has no more.
@@ -35,10 +35,13 @@ func (p *Pipeline) Write(dir string) error {
 	if !plainPath.MatchString(dir) {
 		return step.Usage("cannot write to %q: make would take its name for something else; use letters, digits and / . _ + @ = -", dir)
 	}
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return fmt.Errorf("cannot make %q: %w", dir, reason(err))
+	}
 	path := filepath.Join(dir, "Makefile")
 	old, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("cannot write to %q: %w", dir, err)
+		return fmt.Errorf("cannot write to %q: %w", dir, reason(err))
 	}
 	if old != nil && !bytes.HasPrefix(old, []byte(head)) {
 		return fmt.Errorf("cannot write %q: it is not pipex-pipeline's; use another directory", path)

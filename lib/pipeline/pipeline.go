@@ -44,11 +44,13 @@ type Step struct {
 	Skipped string `json:"skipped,omitempty"`
 }
 
-// The reasons for which a step is skipped: its condition does not hold, or a step
-// whose output it needs is skipped.
+// The reasons for which a step is skipped: its condition does not hold, a step
+// whose output it needs is skipped or has failed, or it is up to date, which its file
+// does not tell.
 const (
 	ByCondition  = "condition"
 	ByDependency = "dependency"
+	ByCache      = "cached"
 )
 
 // Input is a step whose artifacts another one sees.

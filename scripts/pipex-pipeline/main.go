@@ -1,18 +1,27 @@
 // pipex-pipeline reads a pipeline's file: for people, as JSON with all that it means
-// said; for make, as a Makefile and a spec for each step. pipex-run does the rest.
+// said; for make, as a Makefile and a spec for each step. pipex-run does the rest,
+// and has it tell what becomes of the steps.
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
 
 	ucli "github.com/urfave/cli/v2"
 
 	"pipex/lib/cli"
+	"pipex/lib/container"
+	"pipex/lib/image"
 	"pipex/lib/pipeline"
 	"pipex/lib/step"
+	"pipex/lib/verb"
 )
 
 func main() {
@@ -24,36 +33,27 @@ func main() {
 		Flags: []ucli.Flag{
 			&ucli.StringFlag{Name: "env-file", Usage: "`FILE` of variables for all steps, in dotenv form"},
 			&ucli.StringFlag{Name: "network", Usage: "`NET` that allowNetwork gives: host, bridge or cni:NAME", Value: string(step.NetworkHost)},
-			&ucli.StringFlag{Name: "out", Usage: "`DIR` to write a Makefile for pipex.mk and the steps' specs to instead"},
+			&ucli.StringFlag{Name: "target", Usage: "these `STEP,...` only, and what they need"},
+			&ucli.StringFlag{Name: "out", Usage: "write a Makefile for pipex.mk and the steps' specs to `DIR`, and print the steps to be made"},
+			&ucli.BoolFlag{Name: "dry-run", Usage: "print what would become of each step, and why"},
+			&ucli.StringFlag{Name: "force", Usage: "these `STEP,...` (all) would run even if they are up to date"},
+			&ucli.BoolFlag{Name: "report", Usage: "read pipex-step's events and tell of them; --quiet tells of failures only"},
+			&ucli.StringFlag{Name: "logs", Usage: "`DIR` where what a step writes to stderr is under its name", Value: "."},
+			cli.JSON,
 		},
 		Statuses: []string{
 			"0    done",
+			"1    with --report: a step has failed",
 			"128  could not: the reason is on stderr",
 			"129  wrong usage, or the file is wrong: each reason is on stderr, with its line",
 		},
 		Examples: []string{"pipex-pipeline examples/geodata | jq -r '.steps[] | .id + \" \" + .spec.image'"},
-		Plain:    true,
-		Do:       resolve,
+		Do:       do,
 	})
 }
 
-func resolve(c *cli.Call) (int, error) {
-	if err := c.Operands(0, 1); err != nil {
-		return 0, err
-	}
-	path := "."
-	if len(c.Args) == 1 {
-		path = c.Args[0]
-	}
-	network, err := step.ParseNetwork(c.String("network"))
-	if err != nil {
-		return 0, err
-	}
-	workspace := c.String("workspace")
-	if workspace == "" {
-		workspace = os.Getenv("PIPEX_WORKSPACE") // else the pipeline's id
-	}
-	p, err := pipeline.Load(path, pipeline.Options{Workspace: workspace, EnvFile: c.String("env-file"), Network: network})
+func do(c *cli.Call) (int, error) {
+	p, err := load(c)
 	var all pipeline.Errors
 	if errors.As(err, &all) {
 		for _, err := range all {
@@ -64,14 +64,93 @@ func resolve(c *cli.Call) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if dir := c.String("out"); dir != "" {
-		return cli.StatusDone, p.Write(dir)
+	switch dir := c.String("out"); {
+	case dir != "":
+		err = write(c, p, dir)
+	case c.Bool("dry-run"):
+		err = plan(c, p)
+	case c.Bool("report"):
+		if err = report(c, p).Follow(os.Stdin); errors.Is(err, pipeline.ErrFailed) {
+			return cli.StatusNo, nil
+		}
+	default:
+		err = show(p)
 	}
+	return cli.StatusDone, err
+}
+
+// load reads the pipeline, as far as it is asked for.
+func load(c *cli.Call) (*pipeline.Pipeline, error) {
+	if err := c.Operands(0, 1); err != nil {
+		return nil, err
+	}
+	network, err := step.ParseNetwork(c.String("network"))
+	if err != nil {
+		return nil, err
+	}
+	opt := pipeline.Options{Workspace: c.String("workspace"), EnvFile: c.String("env-file"), Network: network}
+	if opt.Workspace == "" {
+		opt.Workspace = os.Getenv("PIPEX_WORKSPACE") // else the pipeline's id
+	}
+	p, err := pipeline.Load(strings.Join(append(c.Args, ".")[:1], ""), opt)
+	if err != nil {
+		return nil, err
+	}
+	forced := slices.DeleteFunc(names(c, "force"), func(id string) bool { return id == pipeline.All })
+	if err := p.Have(forced); err != nil {
+		return nil, err
+	}
+	return p, p.Scope(names(c, "target"))
+}
+
+// names are the steps that an option names.
+func names(c *cli.Call, option string) []string {
+	return strings.FieldsFunc(c.String(option), func(r rune) bool { return r == ',' })
+}
+
+func show(p *pipeline.Pipeline) error {
 	e := json.NewEncoder(os.Stdout)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
 	if err := e.Encode(p); err != nil {
-		return 0, fmt.Errorf("cannot print: %w", err)
+		return fmt.Errorf("cannot print: %w", err)
 	}
-	return cli.StatusDone, nil
+	return nil
+}
+
+func write(c *cli.Call, p *pipeline.Pipeline, dir string) error {
+	err := p.Write(dir)
+	for _, s := range p.Steps {
+		if s.Skipped == "" && err == nil {
+			err = c.Print(s.ID, s.ID)
+		}
+	}
+	return err
+}
+
+func plan(c *cli.Call, p *pipeline.Pipeline) error {
+	all, err := p.Plan(c.Context.Context, verb.Prepare{Place: verb.Place(c.Place()), Resolve: resolve}, names(c, "force"))
+	for _, step := range all {
+		fields := []string{step.Step.ID, step.String()}
+		if len(step.Why) > 0 {
+			fields = append(fields, strings.Join(step.Why, "; "))
+		}
+		if err := c.Print(step.Event(), fields...); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+func resolve(ctx context.Context, client *container.Client, s *step.Spec) (*container.Image, error) {
+	return image.Resolve(ctx, client, s.Image, image.Options{Pull: s.Pull, Platform: s.Platform})
+}
+
+func report(c *cli.Call, p *pipeline.Pipeline) *pipeline.Report {
+	signal.Ignore(syscall.SIGPIPE) // a reader that goes away does not end the pipeline
+	r := &pipeline.Report{Pipeline: p, Err: os.Stderr, Failures: c.Bool("quiet"), Logs: c.String("logs"), Workdir: c.Place().Workdir}
+	if c.Bool("json") {
+		r.Out = os.Stdout
+	}
+	return r
 }

@@ -1,0 +1,242 @@
+package pipeline
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"pipex/lib/workspace"
+)
+
+// Event is what happens to a pipeline or to a step of it, in the form that
+// @livingdata/pipex prints and pipex-step appends to $PIPEX_EVENTS.
+type Event struct {
+	Event        string     `json:"event"`
+	Time         int64      `json:"time,omitempty"` // in milliseconds since 1970
+	Workspace    string     `json:"workspaceId,omitempty"`
+	PipelineName string     `json:"pipelineName,omitempty"`
+	Steps        []StepName `json:"steps,omitempty"`
+	Step         *StepName  `json:"step,omitempty"`
+	Reason       string     `json:"reason,omitempty"`
+	RunID        string     `json:"runId,omitempty"`
+	ExitCode     *int       `json:"exitCode,omitempty"`
+	DurationMs   int64      `json:"durationMs,omitempty"`
+	ArtifactSize *int64     `json:"artifactSize,omitempty"`
+	Attempt      int        `json:"attempt,omitempty"`
+	MaxRetries   int        `json:"maxRetries,omitempty"`
+	Stream       string     `json:"stream,omitempty"`
+	Line         *string    `json:"line,omitempty"`
+	Why          []string   `json:"why,omitempty"`
+	Total        *int64     `json:"totalArtifactSize,omitempty"`
+}
+
+// StepName is a step in an event.
+type StepName struct {
+	ID          string `json:"id"`
+	DisplayName string `json:"displayName"`
+}
+
+// The events.
+const (
+	pipelineStart    = "PIPELINE_START"
+	pipelineFinished = "PIPELINE_FINISHED"
+	pipelineFailed   = "PIPELINE_FAILED"
+	stepStarting     = "STEP_STARTING"
+	stepSkipped      = "STEP_SKIPPED"
+	stepRetrying     = "STEP_RETRYING"
+	stepFinished     = "STEP_FINISHED"
+	stepFailed       = "STEP_FAILED"
+	stepLog          = "STEP_LOG"
+)
+
+// Report tells what becomes of a pipeline's steps.
+type Report struct {
+	*Pipeline
+	// Out gets the events, a JSON object a line; it may be nil.
+	Out io.Writer
+	// Err gets a line for people for each step, unless there is an Out, and the last
+	// words of those that fail. With Failures these are all that it gets lines for.
+	Err      io.Writer
+	Failures bool
+	// Logs is a directory that has what a step wrote to stderr under its id.
+	Logs string
+	// Workdir is where the workspace is.
+	Workdir string
+
+	outcome map[string]string // the last event of a step
+	total   int64
+}
+
+// ErrFailed says that a step has failed.
+var ErrFailed = errors.New("a step has failed")
+
+// Follow reads events until they end, passes them on, and adds those of the steps
+// that make did not begin: they are up to date, or need what has no result. Lines
+// that are no events are passed over. It returns [ErrFailed] if a step has failed.
+func (r *Report) Follow(events io.Reader) error {
+	r.outcome = map[string]string{}
+	start := Event{Event: pipelineStart, PipelineName: r.Name}
+	for _, s := range r.Steps {
+		start.Steps = append(start.Steps, StepName{s.ID, s.Name})
+	}
+	r.tell(start)
+	for _, s := range r.Steps {
+		if s.Skipped != "" {
+			r.tell(Event{Event: stepSkipped, Step: &StepName{ID: s.ID}, Reason: s.Skipped})
+		}
+	}
+	in := bufio.NewScanner(events)
+	in.Buffer(nil, 1<<20)
+	for in.Scan() {
+		var e Event
+		if json.Unmarshal(in.Bytes(), &e) == nil && e.Step != nil {
+			r.tell(e)
+		}
+	}
+	if err := in.Err(); err != nil {
+		return fmt.Errorf("cannot read what happens: %w", err)
+	}
+	return r.end()
+}
+
+// end tells of the steps that were not begun, and how the pipeline has ended.
+func (r *Report) end() error {
+	var failed bool
+	for _, s := range r.Steps {
+		failed = failed || r.outcome[s.ID] == stepFailed
+	}
+	lost := map[string]bool{}
+	for _, s := range r.Steps { // inputs come first
+		lost[s.ID] = r.outcome[s.ID] == stepFailed || slices.ContainsFunc(s.Inputs, func(in Input) bool { return !in.Optional && lost[in.Step] })
+		switch {
+		case r.outcome[s.ID] == stepStarting && failed:
+			lost[s.ID] = true // it was stopped
+		case r.outcome[s.ID] != "":
+		case lost[s.ID]:
+			r.tell(Event{Event: stepSkipped, Step: &StepName{ID: s.ID}, Reason: ByDependency})
+		default:
+			r.tell(Event{Event: stepSkipped, Step: &StepName{ID: s.ID}, Reason: ByCache, RunID: r.run(s.ID)})
+		}
+	}
+	if failed {
+		r.tell(Event{Event: pipelineFailed})
+		return ErrFailed
+	}
+	r.tell(Event{Event: pipelineFinished, Total: &r.total})
+	return nil
+}
+
+// run is the one that a step's name stands for, if any.
+func (r *Report) run(id string) string {
+	ws, err := workspace.Open(r.Workdir, r.Workspace)
+	if err != nil {
+		return ""
+	}
+	run, _ := ws.Linked(id)
+	return run
+}
+
+func (r *Report) tell(e Event) {
+	e.Time, e.Workspace = time.Now().UnixMilli(), r.Workspace
+	if e.Step != nil {
+		i := slices.IndexFunc(r.Steps, func(s Step) bool { return s.ID == e.Step.ID })
+		if i < 0 {
+			return // nobody's
+		}
+		e.Step.DisplayName = r.Steps[i].Name
+		if e.Event != stepLog {
+			r.outcome[e.Step.ID] = e.Event
+		}
+	}
+	if e.ArtifactSize != nil {
+		r.total += *e.ArtifactSize
+	}
+	if r.Out != nil {
+		data, err := json.Marshal(e)
+		if err == nil {
+			r.Out.Write(append(data, '\n'))
+		}
+	}
+	if line := e.line(); r.Out == nil && line != "" && (!r.Failures || e.Event == stepFailed) {
+		fmt.Fprintln(r.Err, line)
+	}
+	if e.Event == stepFailed {
+		r.last(e.Step.ID)
+	}
+}
+
+// line is the event for people; empty if they need not hear of it.
+func (e *Event) line() string {
+	if e.Step == nil {
+		return ""
+	}
+	code := 0
+	if e.ExitCode != nil {
+		code = *e.ExitCode
+	}
+	text := ""
+	switch e.Event {
+	case stepSkipped:
+		text = map[string]string{
+			ByCache: "up to date", ByCondition: "skipped, its condition does not hold", ByDependency: "skipped, a step that it needs has no result",
+		}[e.Reason]
+	case stepRetrying:
+		text = fmt.Sprintf("failed, and is tried again (%d of %d)", e.Attempt, e.MaxRetries)
+	case stepFinished:
+		text = fmt.Sprintf("done in %.1fs", float64(e.DurationMs)/1000)
+		if code != 0 {
+			text += fmt.Sprintf(", with status %d, which it may", code)
+		}
+	case stepFailed:
+		text = fmt.Sprintf("failed with status %d", code)
+	case stepLog:
+		if e.Line == nil {
+			return ""
+		}
+		return "[" + e.Step.ID + "] " + *e.Line
+	}
+	if text == "" {
+		return ""
+	}
+	return e.Step.ID + ": " + text
+}
+
+// How much is shown of what a step wrote to stderr before it failed.
+const (
+	lastLines = 20
+	lastBytes = 8 << 10
+)
+
+// last shows the end of what a step wrote to stderr. A step may write anything: what
+// a terminal would take for a command is shown as "?".
+func (r *Report) last(id string) {
+	f, err := os.Open(filepath.Join(r.Logs, id))
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	if size, err := f.Seek(0, io.SeekEnd); err == nil {
+		f.Seek(max(0, size-lastBytes), io.SeekStart)
+	}
+	data, _ := io.ReadAll(io.LimitReader(f, lastBytes))
+	lines := strings.Split(strings.TrimRight(string(data), "\n"), "\n")
+	for _, line := range lines[max(0, len(lines)-lastLines):] {
+		fmt.Fprintln(r.Err, "    "+harmless(line))
+	}
+}
+
+func harmless(line string) string {
+	return strings.Map(func(c rune) rune {
+		if c < ' ' && c != '\t' || c == 0x7f || c >= 0x80 && c < 0xa0 {
+			return '?'
+		}
+		return c
+	}, line)
+}
