@@ -82,8 +82,10 @@ func TestHostsFiles(t *testing.T) {
 		t.Errorf("%v: %q, %v", files, data, err)
 	}
 	files, err = ws.NetworkFiles(run, "box", true)
-	if err != nil || files["hosts"] != "/etc/hosts" {
-		t.Errorf("%v, %v", files, err)
+	ok(t, err)
+	data, err = os.ReadFile(files["hosts"])
+	if err != nil || !strings.HasSuffix(string(data), "\n127.0.0.1\tbox\n") {
+		t.Errorf("%v: %q, %v", files, data, err)
 	}
 }
 
