@@ -42,13 +42,17 @@ pipex.options = $(subst ",,$(subst ',,$(subst ␣, ,$(firstword $(subst ␣--␣
 pipex.values = $(foreach o,$(1),$(patsubst --$(o)=%,%,$(filter --$(o)=%,$(subst --$(o) ,--$(o)=,$(pipex.options.$(2))))))
 pipex.before = $(foreach v,$(2),$(firstword $(subst $(1), ,$(v))))
 
-# An output that is older than its stamp is as good; only make -q would mind.
-pipex.order := $(if $(findstring q,$(filter-out --%,$(firstword -$(MAKEFLAGS)))),|)
+# make's own options of one letter. An output that is older than its stamp is as good;
+# only make -q would mind.
+pipex.flags  := $(filter-out --%,$(firstword -$(MAKEFLAGS)))
+pipex.order  := $(if $(findstring q,$(pipex.flags)),|)
+pipex.forced = $(filter all $(1),$(FORCE))$(findstring B,$(pipex.flags))
 
-# The images of containerd as NAME@DIGEST; none if it does not run, or if nothing
-# has been made yet: then nothing is known of them.
+# The images of containerd as NAME@DIGEST, and the digest of one under any of the names
+# that it may have there. None if it does not run, or if nothing has been made yet.
 pipex.images := $(if $(wildcard $(pipex.stamps)),$(shell pipex-image ls --digests 2>/dev/null))
-pipex.digest = $(lastword $(subst @, ,$(firstword $(foreach n,$(1) $(1):latest docker.io/library/$(1) docker.io/library/$(1):latest docker.io/$(1) docker.io/$(1):latest,$(filter $(n)@sha256:%,$(pipex.images))))))
+pipex.names  = $(foreach n,$(1) docker.io/library/$(1) docker.io/$(1),$(n) $(n):latest)
+pipex.digest = $(lastword $(subst @, ,$(firstword $(foreach n,$(pipex.names),$(filter $(n)@sha256:%,$(pipex.images))))))
 
 # A stamp holds the run, the digest of its image, and what make knows of the step.
 define pipex.read
@@ -72,23 +76,29 @@ pipex.optional := $(call pipex.closed,$(sort $(foreach s,$(PIPEX_STEPS),$(pipex.
 pipex.roots := $(sort $(foreach s,$(PIPEX_STEPS),$(pipex.reads.$(s))))
 pipex.own   := $(wildcard $(PIPEX_WORKDIR) .pipex-containerd $(patsubst %/,%,$(dir $(CONTAINERD_ADDRESS))))
 pipex.made  := $(wildcard $(call step-stamp,$(PIPEX_STEPS)))
-pipex.newer := $(if $(and $(pipex.made),$(pipex.roots)),$(shell find $(patsubst %,'%',$(pipex.roots)) $(patsubst %,-samefile '%' -prune -o,$(pipex.own)) \
-	-newer "$$(ls -tr $(pipex.made) | head -n 1)" '(' -path '*[[:space:]]*' -printf '%H/LOST\n' -o -xtype l -o -print ')' 2>/dev/null))
+pipex.find  = find $(patsubst %,'%',$(pipex.roots)) $(patsubst %,-samefile '%' -prune -o,$(pipex.own)) \
+	-newer "$$(ls -tr $(pipex.made) | head -n 1)" \
+	'(' -path '*[[:space:]]*' -printf '%H/LOST\n' -o -xtype l -o -print ')' 2>/dev/null
+pipex.newer := $(if $(and $(pipex.made),$(pipex.roots)),$(shell $(pipex.find)))
 pipex.files = $(wildcard $(pipex.reads.$(1))) $(filter-out %/LOST,$(filter $(addsuffix /%,$(pipex.reads.$(1))),$(pipex.newer)))
 pipex.lost  = $(filter $(addsuffix /LOST,$(pipex.reads.$(1))),$(pipex.newer))$(filter-out $(wildcard $(pipex.reads.$(1))),$(pipex.reads.$(1)))
 
-pipex.now    = $(strip $(notdir $(realpath $(pipex.workspace)/step-runs/$(1))) $(or $(call pipex.digest,$(firstword $(call pipex.values,image,$(1)))),$(word 2,$(pipex.stamp.$(1)))) $(pipex.known.$(1)))
+# What the stamp would hold now; of an image that is not known, what it does hold.
+pipex.linked = $(notdir $(realpath $(pipex.workspace)/step-runs/$(1)))
+pipex.image  = $(or $(call pipex.digest,$(firstword $(call pipex.values,image,$(1)))),$(word 2,$(pipex.stamp.$(1))))
+pipex.now    = $(strip $(pipex.linked) $(pipex.image) $(pipex.known.$(1)))
 pipex.differ = $(subst x$(1)x,,x$(2)x)$(subst x$(2)x,,x$(1)x)
-pipex.forced = $(filter all $(1),$(FORCE))$(findstring B,$(filter-out --%,$(firstword -$(MAKEFLAGS))))
 
 # What the target of a step depends on; pipex.always has it looked at every time. What
 # an optional input needs is tried as well: it fails then for want of an input.
 pipex.again = $(if $(call pipex.differ,$(call pipex.now,$(1)),$(pipex.stamp.$(1)))$(pipex.lost)$(pipex.forced),pipex.always)
-pipex.inputs = $(foreach i,$(filter $(PIPEX_STEPS),$(pipex.inputs.$(1))),$(if $(filter $(1),$(pipex.optional)),$(pipex.stamps)/$(i).tried,$(call step-output,$(i))))
-pipex.needs = $(pipex.inputs) $(patsubst %,$(pipex.stamps)/%.tried,$(filter $(PIPEX_STEPS),$(pipex.optional.$(1)))) $(subst :,\:,$(pipex.files)) $(pipex.again)
+pipex.tries = $(patsubst %,$(pipex.stamps)/%.tried,$(filter $(PIPEX_STEPS),$(1)))
+pipex.inputs = $(if $(filter $(1),$(pipex.optional)),$(call pipex.tries,$(pipex.inputs.$(1))),$(call step-output,$(filter $(PIPEX_STEPS),$(pipex.inputs.$(1)))))
+pipex.needs = $(pipex.inputs) $(call pipex.tries,$(pipex.optional.$(1))) $(subst :,\:,$(pipex.files)) $(pipex.again)
 
 # The shell that make starts is replaced by the step, so that make's signals reach it.
-pipex.run = exec pipex-step --stamp $(call step-stamp,$(1)) $(if $(RETRIES),--retries $(RETRIES) )$(if $(RETRY_DELAY),--retry-delay $(RETRY_DELAY) )$(if $(ALLOW_FAILURE),--allow-failure )$(2)$(1) $(if $(pipex.forced),,--cached )$(if $(ENV_FILE),--env-file $(ENV_FILE) )$(step.$(1))
+pipex.ours = $(if $(RETRIES),--retries $(RETRIES) )$(if $(RETRY_DELAY),--retry-delay $(RETRY_DELAY) )$(if $(ALLOW_FAILURE),--allow-failure )
+pipex.run = exec pipex-step --stamp $(call step-stamp,$(1)) $(pipex.ours)$(2)$(1) $(if $(pipex.forced),,--cached )$(if $(ENV_FILE),--env-file $(ENV_FILE) )$(step.$(1))
 
 # A step that is somebody's optional input may fail, and does not keep that one from
 # running: it is tried, and whether it has succeeded is another target's matter.
