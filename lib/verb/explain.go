@@ -73,15 +73,15 @@ func (p Prepare) Explain(ctx context.Context) (*Explained, error) {
 		return e, err
 	}
 	now, err := current(d.ws, m.StepID)
-	if errors.Is(err, workspace.ErrNoStep) || errors.Is(err, workspace.ErrNoRun) {
+	switch {
+	case errors.Is(err, workspace.ErrNoStep), errors.Is(err, workspace.ErrNoRun):
 		e.Differences = append(e.Differences, neverRun(m.StepID))
-		return e, nil
-	}
-	if err != nil {
+	case err != nil:
 		return nil, err
+	default:
+		c := comparison{ws: d.ws, trees: d.host.trees, was: now.meta, is: m, run: now.run}
+		e.Differences = append(e.Differences, c.compare()...)
 	}
-	c := comparison{ws: d.ws, trees: d.host.trees, was: now.meta, is: m, run: now.run}
-	e.Differences = append(e.Differences, c.compare()...)
 	if e.RunID != "" && e.RunID != now.run.ID {
 		e.Differences = append(e.Differences, Difference{What: "run " + e.RunID, Detail: "has this fingerprint"})
 	}
