@@ -98,10 +98,17 @@ type Usage struct {
 // Usage reads what a task has used from its control groups (cgroups(7)), which
 // are there until it is deleted. What they do not tell is zero.
 func (t *Task) Usage() Usage {
-	var u Usage
 	dirs, _ := hierarchies()
+	for i := range dirs {
+		dirs[i] = filepath.Join(dirs[i], t.client.Namespace, t.id)
+	}
+	return usage(dirs)
+}
+
+// usage is what the control groups of one container tell, of either version: one
+// directory for each controller, or one for all.
+func usage(dirs []string) (u Usage) {
 	for _, dir := range dirs {
-		dir = filepath.Join(dir, t.client.Namespace, t.id)
 		u.PeakMemory = max(u.PeakMemory, number(dir, "memory.peak", ""), number(dir, "memory.max_usage_in_bytes", ""))
 		u.CPU = max(u.CPU, time.Duration(number(dir, "cpuacct.usage", "")), time.Duration(number(dir, "cpu.stat", "usage_usec"))*time.Microsecond)
 		u.OOMKilled = u.OOMKilled || number(dir, "memory.events", "oom_kill") > 0 || number(dir, "memory.oom_control", "oom_kill") > 0
