@@ -74,7 +74,7 @@ pipex.optional := $(call pipex.closed,$(sort $(foreach s,$(PIPEX_STEPS),$(pipex.
 # is newer than the oldest stamp: the rest is newer than none. A name with a blank in
 # it, which make cannot hold, comes as LOST.
 pipex.roots := $(sort $(foreach s,$(PIPEX_STEPS),$(pipex.reads.$(s))))
-pipex.own   := $(wildcard $(PIPEX_WORKDIR) .pipex-containerd $(patsubst %/,%,$(dir $(CONTAINERD_ADDRESS))))
+pipex.own   := $(wildcard $(PIPEX_WORKDIR)) $(patsubst %/pipex.lock,%,$(wildcard $(dir $(CONTAINERD_ADDRESS))pipex.lock .pipex-containerd/pipex.lock))
 pipex.made  := $(wildcard $(call step-stamp,$(PIPEX_STEPS)))
 pipex.find  = find $(patsubst %,'%',$(pipex.roots)) $(patsubst %,-samefile '%' -prune -o,$(pipex.own)) \
 	-newer "$$(ls -tr $(pipex.made) | head -n 1)" \

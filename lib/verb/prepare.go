@@ -307,14 +307,22 @@ func (p *Prepare) pin(ctx context.Context, ws *workspace.Workspace, list []step.
 
 // hash reads the content of a host path, through the workspace's memory of it
 // if there is a workspace yet. What pipex itself keeps below that path, or the
-// containerd that it talks to, is no content of the step's: it changes all the time.
+// containerd of pipex-containerd that it talks to, is no content of the step's: it
+// changes all the time.
 func (p *Prepare) hash(ctx context.Context, ws *workspace.Workspace, path string) (*tree.Tree, error) {
-	options := []tree.Option{tree.RecordSpecial(), tree.Without(p.Workdir, filepath.Dir(strings.TrimPrefix(p.Address, "unix://")))}
+	options := []tree.Option{tree.RecordSpecial(), tree.Without(p.Workdir)}
+	daemon := filepath.Dir(strings.TrimPrefix(p.Address, "unix://"))
+	if _, err := os.Lstat(filepath.Join(daemon, daemonLock)); err == nil {
+		options = append(options, tree.Without(daemon))
+	}
 	if ws == nil {
 		return tree.Scan(ctx, path, options...)
 	}
 	return ws.Hash(ctx, path, options...)
 }
+
+// daemonLock is in a directory that is pipex-containerd's alone.
+const daemonLock = "pipex.lock"
 
 // image resolves the image, if there is one to be resolved.
 func (p *Prepare) image(ctx context.Context) (*container.Client, *container.Image, error) {
