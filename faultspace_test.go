@@ -88,8 +88,9 @@ func TestFaultFullDisk(t *testing.T) {
 			published(b, "old")
 			b.must("pipex-link", "step", "old")
 
-			// During exec: the step itself finds no space, and that is its failure.
-			run := b.must("pipex-prepare", "--image", "busybox", "--", "sh", "-c", "echo begun; cat /dev/zero >/output/zeros")
+			// During exec: the step itself finds no space, and that is its failure. What
+			// it said a moment before is in its log by then.
+			run := b.must("pipex-prepare", "--image", "busybox", "--", "sh", "-c", "echo begun; sleep 1; cat /dev/zero >/output/zeros")
 			status, stdout, stderr := b.call("pipex-exec", run)
 			if stdout != "begun" {
 				t.Errorf("exec: status %d, %q, %q", status, stdout, stderr)

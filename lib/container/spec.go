@@ -2,6 +2,7 @@ package container
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -297,6 +298,10 @@ func withUser(user string) oci.SpecOpts {
 			err = oci.WithAdditionalGIDs(name)(ctx, client, c, s)
 		}
 		if err != nil {
+			// containerd's own words around the reason name a temporary mount.
+			for inner := err; inner != nil; inner = errors.Unwrap(inner) {
+				err = inner
+			}
 			return &UserError{user, err}
 		}
 		return nil
