@@ -71,6 +71,7 @@ type Report struct {
 	Workdir string
 
 	outcome map[string]string // the last event of a step
+	blocked map[string]bool   // skipped for want of an input, when it was run
 	total   int64
 }
 
@@ -81,7 +82,7 @@ var ErrFailed = errors.New("a step has failed")
 // that make did not begin: they are up to date, or need what has no result. Lines
 // that are no events are passed over. It returns [ErrFailed] if a step has failed.
 func (r *Report) Follow(events io.Reader) error {
-	r.outcome = map[string]string{}
+	r.outcome, r.blocked = map[string]string{}, map[string]bool{}
 	start := Event{Event: pipelineStart, PipelineName: r.Name}
 	for _, s := range r.Steps {
 		start.Steps = append(start.Steps, StepName{s.ID, s.Name})
@@ -114,7 +115,7 @@ func (r *Report) end() error {
 	}
 	lost := map[string]bool{}
 	for _, s := range r.Steps { // inputs come first
-		lost[s.ID] = r.outcome[s.ID] == stepFailed || slices.ContainsFunc(s.Inputs, func(in Input) bool { return !in.Optional && lost[in.Step] })
+		lost[s.ID] = r.outcome[s.ID] == stepFailed || r.blocked[s.ID] || slices.ContainsFunc(s.Inputs, func(in Input) bool { return !in.Optional && lost[in.Step] })
 		switch {
 		case r.outcome[s.ID] == stepStarting && failed:
 			lost[s.ID] = true // it was stopped
@@ -153,6 +154,7 @@ func (r *Report) tell(e Event) {
 		e.Step.DisplayName = r.Steps[i].Name
 		if e.Event != stepLog {
 			r.outcome[e.Step.ID] = e.Event
+			r.blocked[e.Step.ID] = e.Event == stepSkipped && e.Reason == ByDependency
 		}
 	}
 	if e.ArtifactSize != nil {
