@@ -43,9 +43,11 @@ pipex.values = $(foreach o,$(1),$(patsubst --$(o)=%,%,$(filter --$(o)=%,$(subst 
 pipex.before = $(foreach v,$(2),$(firstword $(subst $(1), ,$(v))))
 
 # make's own options of one letter. An output that is older than its stamp is as good;
-# only make -q would mind.
+# only make -q and -n would mind.
 pipex.flags  := $(filter-out --%,$(firstword -$(MAKEFLAGS)))
-pipex.order  := $(if $(findstring q,$(pipex.flags)),|)
+pipex.older  := $(if $(findstring n,$(pipex.flags)),$(shell cd '$(pipex.stamps)' 2>/dev/null && \
+	for s in *.output; do if [ "$$s" -ot "$${s%.output}" ]; then echo "$${s%.output}"; fi; done))
+pipex.order  = $(if $(findstring q,$(pipex.flags))$(filter $(1),$(pipex.older)),|)
 pipex.forced = $(filter all $(1),$(FORCE))$(findstring B,$(pipex.flags))
 
 # The images of containerd as NAME@DIGEST, and the digest of one under any of the names
