@@ -125,9 +125,13 @@ func (p *Pipeline) Scope(targets []string) error {
 
 // Have returns an error for a name that is no step's.
 func (p *Pipeline) Have(names []string) error {
+	var ids []string
+	for _, s := range p.Steps {
+		ids = append(ids, s.ID)
+	}
 	for _, name := range names {
-		if !slices.ContainsFunc(p.Steps, func(s Step) bool { return s.ID == name }) {
-			return step.Usage("the pipeline has no step %q", name)
+		if !slices.Contains(ids, name) {
+			return step.Usage("the pipeline has no step %q; %s", name, suggest(name, ids))
 		}
 	}
 	return nil

@@ -27,10 +27,10 @@ var (
 	plainImage = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._/:@-]*$`)
 )
 
-// Write puts into the directory, which it makes, a Makefile for pipex.mk and a spec for each step that
-// runs, STEP.json. A file whose content stays the same is left alone, so that its
-// time tells when the step changed; others are replaced whole or not at all, and
-// specs are removed whose steps the Makefile had and has no more.
+// Write puts into the directory, which it makes, a Makefile for pipex.mk and a spec
+// for each step that runs, STEP.json. A file whose content stays the same is left
+// alone, so that its time tells when the step changed; others are replaced whole or
+// not at all, and specs are removed whose steps the Makefile had and has no more.
 func (p *Pipeline) Write(dir string) error {
 	if !plainPath.MatchString(dir) {
 		return step.Usage("cannot write to %q: make would take its name for something else; use letters, digits and / . _ + @ = -", dir)
