@@ -12,10 +12,13 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"pipex/lib/container"
+	"pipex/lib/run"
+	"pipex/lib/run/reap"
+	"pipex/lib/workspace"
 )
 
 // exits N COMMAND...: the command must end with status N.
@@ -48,58 +51,62 @@ func capture(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile("stdout")))
 }
 
-// owned N: so many ids own something in containerd on behalf of the script's
-// workspaces.
+// owned N: within 10 seconds, so many ids own something in containerd on behalf of the
+// script's workspaces.
 func owned(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: owned N")
 	}
-	objects, err := objectsBelow(ts.MkAbs("."))
-	ts.Check(err)
-	if got := strconv.Itoa(len(objects)); got != args[0] {
-		ts.Fatalf("containerd holds something for %s runs, want %s: %v", got, args[0], objects)
+	var objects []reap.Object
+	for start := time.Now(); time.Since(start) < 10*time.Second; time.Sleep(50 * time.Millisecond) {
+		var err error
+		objects, err = objectsBelow(ts.MkAbs("."))
+		ts.Check(err)
+		if strconv.Itoa(len(objects)) == args[0] {
+			return
+		}
 	}
+	ts.Fatalf("containerd holds something for %d runs, want %s: %v", len(objects), args[0], objects)
 }
 
-// objectsBelow lists what containerd holds for workspaces in workdir.
-func objectsBelow(dir string) ([]container.Object, error) {
-	client, err := container.Connect(context.Background(), site.address, "pipex")
-	if err != nil {
-		return nil, err
-	}
-	defer client.Close()
-	dir, err = filepath.EvalSymlinks(dir)
-	if err != nil {
-		return nil, err
-	}
-	roots, err := filepath.Glob(filepath.Join(dir, "*", "*", ".pipex"))
-	if err != nil {
-		return nil, err
-	}
-	var all []container.Object
-	for _, private := range roots {
-		objects, err := client.Owned(context.Background(), filepath.Dir(private))
+// objectsBelow lists what containerd holds for workspaces below a directory.
+func objectsBelow(dir string) ([]reap.Object, error) {
+	var all []reap.Object
+	for _, pattern := range []string{".", "*", "*/*"} {
+		workdirs, err := filepath.Glob(filepath.Join(dir, pattern))
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, objects...)
+		for _, workdir := range workdirs {
+			objects, err := reap.Owned(context.Background(), place(workdir))
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, objects...)
+		}
 	}
 	return all, nil
 }
 
-// release drops whatever a script has left in containerd.
+func place(workdir string) run.Place {
+	p := run.Place{Workdir: workdir, Workspace: "sweeper"}
+	p.Address = site.address
+	return p
+}
+
+// release drops whatever a script has left in containerd: the workspaces are removed,
+// and prune in another workspace beside them finds what was theirs.
 func release(env *testscript.Env) {
 	objects, err := objectsBelow(env.WorkDir)
-	if err != nil || len(objects) == 0 {
-		return
-	}
-	client, err := container.Connect(context.Background(), site.address, "pipex")
 	if err != nil {
 		return
 	}
-	defer client.Close()
 	for _, o := range objects {
-		client.Release(context.Background(), o.ID)
+		os.RemoveAll(o.Workdir)
+		workdir := filepath.Dir(o.Workdir)
+		if _, err := workspace.Create(workdir, "sweeper"); err == nil {
+			reap.Prune(context.Background(), place(workdir), reap.PruneOptions{}, func(string) {})
+		}
 	}
 }
 

@@ -48,7 +48,7 @@ func newBench(t *testing.T, dir string) *bench {
 	b := &bench{T: t, dir: dir, namespace: "faults-" + strings.ToLower(filepath.Base(t.Name())), sockets: shimSockets()}
 	t.Cleanup(func() {
 		for i := 0; i < 50 && b.open() > 0; i++ {
-			b.call("pipex-prune", "--staging")
+			b.call("pipex-prune", "--older-than", "0s", "--staging")
 			time.Sleep(100 * time.Millisecond)
 		}
 	})
@@ -122,7 +122,7 @@ func (b *bench) kill(after time.Duration, args ...string) {
 func (b *bench) reclaim() {
 	b.Helper()
 	for i := 0; ; i++ {
-		b.must("pipex-prune", "--staging")
+		b.must("pipex-prune", "--older-than", "0s", "--staging")
 		if b.open() == 0 {
 			return
 		}
@@ -245,7 +245,7 @@ func TestFaultKilled(t *testing.T) {
 			"--", "sh", "-c", "echo out; echo err >&2; mkdir /output/d; for f in 1 2 3; do echo $f >/output/d/$f; done"}
 		verbs := map[string][]string{
 			"prepare": prepare, "exec": {"pipex-exec", "--interactive", run}, "commit": {"pipex-commit", run}, "link": {"pipex-link", step, run},
-			"discard": {"pipex-discard", run}, "prune": {"pipex-prune", "--staging"},
+			"discard": {"pipex-discard", run}, "prune": {"pipex-prune", "--older-than", "0s", "--staging"},
 		}
 		order := [][]string{
 			{"prepare", "exec", "commit", "link", "prune"},

@@ -128,7 +128,7 @@ func TestFaultFullDisk(t *testing.T) {
 
 			published(b, "spare")
 			filler = fill(t, dir)
-			if gone := b.must("pipex-prune"); gone != "old\nspare" {
+			if gone := b.must("pipex-prune", "--older-than", "0s"); gone != "old\nspare" {
 				t.Errorf("prune removed %q", gone)
 			}
 			free(t, filler)
@@ -164,7 +164,7 @@ func TestFaultConcurrentPipelines(t *testing.T) {
 	go func() {
 		defer around.Done()
 		for !stop.Load() {
-			if status, _, stderr := b.call("pipex-prune"); status != 0 || stderr != "" {
+			if status, _, stderr := b.call("pipex-prune", "--quiet", "--older-than", "4s"); status != 0 || stderr != "" {
 				t.Errorf("prune: status %d: %s", status, stderr)
 				return
 			}
@@ -212,7 +212,7 @@ func TestFaultConcurrentPipelines(t *testing.T) {
 		t.Errorf("the last step counted %q of %d steps: %v", got, n, err)
 	}
 	b.agreed()
-	b.must("pipex-prune")
+	b.must("pipex-prune", "--older-than", "0s")
 	b.verified()
 	b.clean()
 }
@@ -237,6 +237,6 @@ func TestFaultOneStepManyLinks(t *testing.T) {
 	}
 	all.Wait()
 	b.agreed()
-	b.must("pipex-prune")
+	b.must("pipex-prune", "--older-than", "0s")
 	b.swept()
 }

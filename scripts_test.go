@@ -20,9 +20,9 @@ var site struct {
 	address string // containerd's socket
 }
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+func TestMain(m *testing.M) { os.Exit(whole(m)) }
 
-func run(m *testing.M) int {
+func whole(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "pipex-test-")
 	if err != nil {
 		return fail(err)

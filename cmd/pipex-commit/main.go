@@ -7,9 +7,8 @@ import (
 	ucli "github.com/urfave/cli/v2"
 
 	"pipex/lib/cli"
-	"pipex/lib/process"
-	"pipex/lib/step"
-	"pipex/lib/verb"
+	"pipex/lib/name"
+	"pipex/lib/run"
 	"pipex/lib/workspace"
 )
 
@@ -40,10 +39,10 @@ func main() {
 				err = c.Operands(1, -1)
 			}
 			if err == nil {
-				err = workspace.CheckNames("run", ids)
+				err = name.CheckAll("run", ids)
 			}
 			if err == nil && c.Bool("verify") && (c.Bool("allow-failure") || c.Bool("allow-special")) {
-				err = step.Usage("--verify commits nothing, so there is nothing to allow")
+				err = name.Usage("--verify commits nothing, so there is nothing to allow")
 			}
 			if err != nil {
 				return 0, err
@@ -51,24 +50,32 @@ func main() {
 			if c.Bool("verify") {
 				return c.Each(ids, func(id string) error { return verify(c, id) })
 			}
-			return c.Each(ids, func(id string) error { return commit(c, id) })
+			return commit(c, ids)
 		},
 	})
 }
 
-func commit(c *cli.Call, id string) error {
-	m, err := verb.Commit{
-		Place: verb.Place(c.Place()), AllowFailure: c.Bool("allow-failure"), AllowSpecial: c.Bool("allow-special"),
-		By: process.Parent(), // the script that calls pipex-link next
-	}.Do(c.Context.Context, id)
-	if err != nil {
-		return err
-	}
-	return c.Print(committed{id, m.Artifacts}, id)
+// commit publishes each run, and leaves what they own in containerd to a reaper.
+func commit(c *cli.Call, ids []string) (int, error) {
+	var left []string
+	status, err := c.Each(ids, func(id string) error {
+		m, owns, err := run.Commit(c.Context.Context, c.Place(), id, run.CommitOptions{
+			AllowFailure: c.Bool("allow-failure"), AllowSpecial: c.Bool("allow-special"),
+		})
+		if err != nil {
+			return err
+		}
+		if owns {
+			left = append(left, id)
+		}
+		return c.Print(committed{id, m.Artifacts}, id)
+	})
+	c.Reap(left)
+	return status, err
 }
 
 func verify(c *cli.Call, id string) error {
-	differences, err := verb.Place(c.Place()).Verify(c.Context.Context, id)
+	differences, err := run.Verify(c.Context.Context, c.Place(), id)
 	for _, d := range differences {
 		c.Fail(fmt.Errorf("run %q: %s", id, d))
 	}

@@ -5,8 +5,8 @@ import (
 	ucli "github.com/urfave/cli/v2"
 
 	"pipex/lib/cli"
-	"pipex/lib/verb"
-	"pipex/lib/workspace"
+	"pipex/lib/name"
+	"pipex/lib/run/reap"
 )
 
 func main() {
@@ -23,13 +23,12 @@ func main() {
 				err = c.Operands(1, -1)
 			}
 			if err == nil {
-				err = workspace.CheckNames("run", ids)
+				err = name.CheckAll("run", ids)
 			}
 			if err != nil {
 				return 0, err
 			}
-			place := verb.Place(c.Place())
-			return c.Each(ids, func(id string) error { return place.Discard(c.Context.Context, id) })
+			return c.Each(ids, func(id string) error { return reap.Discard(c.Context.Context, c.Place(), id) })
 		},
 	})
 }

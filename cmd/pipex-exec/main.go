@@ -8,15 +8,12 @@ import (
 	ucli "github.com/urfave/cli/v2"
 
 	"pipex/lib/cli"
-	"pipex/lib/secret"
+	"pipex/lib/exec"
 	"pipex/lib/step"
-	"pipex/lib/verb"
 )
 
 func main() {
-	if os.Args[0] == secret.Program {
-		secret.Main(os.Args[1:])
-	}
+	exec.SecretProgram()
 	cli.Main(cli.Verb{
 		Name:     "pipex-exec",
 		Synopsis: []string{"[OPTION]... RUN [-- COMMAND [ARG]...]"},
@@ -29,7 +26,7 @@ func main() {
 			&ucli.StringFlag{Name: "log-max", Usage: "keep the first `SIZE` of each log, for this time"},
 			&ucli.StringFlag{Name: "network", Usage: "`NET` for this time: none, host, bridge, cni:NAME"},
 			&ucli.DurationFlag{Name: "timeout", Usage: "end the command after `TIME`, for this time"},
-			&ucli.DurationFlag{Name: "stop-grace", Usage: "`TIME` between SIGTERM and SIGKILL when the timeout is over (10s)", Value: verb.DefaultGrace},
+			&ucli.DurationFlag{Name: "stop-grace", Usage: "`TIME` between SIGTERM and SIGKILL when the timeout is over (10s)", Value: exec.DefaultGrace},
 		},
 		Statuses: []string{
 			"0-255  the command's own",
@@ -42,11 +39,11 @@ func main() {
 		Examples: []string{"pipex-exec --network host \"$run\" -- apk add curl && pipex-exec \"$run\""},
 		Command:  true,
 		Exec:     true,
-		Do:       exec,
+		Do:       run,
 	})
 }
 
-func exec(c *cli.Call) (int, error) {
+func run(c *cli.Call) (int, error) {
 	if err := c.Operands(1, 1); err != nil {
 		return 0, err
 	}
@@ -64,18 +61,21 @@ func exec(c *cli.Call) (int, error) {
 			return 0, err
 		}
 	}
-	e := verb.Exec{
-		Place: verb.Place(c.Place()), RunID: c.Args[0], Cmd: c.Command, Network: network, Timeout: timeout, Terminal: c.Bool("tty"), LogMax: int64(logMax),
-		Grace: c.Duration("stop-grace"), Stdout: os.Stdout, Stderr: os.Stderr, Signals: c.Signals,
+	opt := exec.Options{
+		Cmd: c.Command, Network: network, Timeout: timeout, Terminal: c.Bool("tty"), LogMax: int64(logMax),
+		Grace: c.Duration("stop-grace"), Stdout: os.Stdout, Stderr: os.Stderr, Lookup: os.LookupEnv, Signals: c.Signals,
 	}
-	if e.EnvProgram, err = os.Executable(); err != nil {
+	if opt.Grace == 0 {
+		opt.Grace = -1 // said to be none
+	}
+	if opt.EnvProgram, err = os.Executable(); err != nil {
 		return 0, err
 	}
 	if c.Bool("interactive") {
-		e.Stdin = os.Stdin
+		opt.Stdin = os.Stdin
 	}
-	status, err := e.Do(c.Context.Context)
-	var interrupted *verb.InterruptedError
+	status, err := exec.Exec(c.Context.Context, c.Place(), c.Args[0], opt)
+	var interrupted *exec.InterruptedError
 	if errors.As(err, &interrupted) {
 		c.Fail(err)
 		return 128 + int(interrupted.Signal), nil

@@ -1,12 +1,12 @@
-// pipex-link names: it points a step at a committed run. It imports nothing of
-// containerd's, and so starts in a moment.
+// pipex-link names: it points a step at a committed run.
 package main
 
 import (
 	ucli "github.com/urfave/cli/v2"
 
 	"pipex/lib/cli"
-	"pipex/lib/step"
+	"pipex/lib/name"
+	"pipex/lib/run"
 	"pipex/lib/workspace"
 )
 
@@ -31,33 +31,29 @@ func link(c *cli.Call) (int, error) {
 		return 0, err
 	}
 	if c.Bool("delete") && len(c.Args) != 1 {
-		return 0, step.Usage("--delete takes one step")
+		return 0, name.Usage("--delete takes one step")
 	}
 	for i, kind := range []string{"step", "run"} {
 		if i < len(c.Args) {
-			if err := workspace.CheckName(kind, c.Args[i]); err != nil {
+			if err := name.Check(kind, c.Args[i]); err != nil {
 				return 0, err
 			}
 		}
 	}
 	place := c.Place()
-	ws, err := workspace.Open(place.Workdir, place.Workspace)
-	if err != nil {
-		return 0, err
-	}
 	switch {
 	case c.Bool("delete"):
-		return 0, ws.Unlink(c.Context.Context, c.Args[0])
+		return 0, run.Unlink(c.Context.Context, place, c.Args[0])
 	case len(c.Args) == 2:
-		return 0, ws.Link(c.Context.Context, c.Args[0], c.Args[1])
+		return 0, run.Link(c.Context.Context, place, c.Args[0], c.Args[1])
 	case len(c.Args) == 1:
-		id, err := ws.Linked(c.Args[0])
+		id, err := run.Linked(place, c.Args[0])
 		if err != nil {
 			return 0, err
 		}
 		return 0, c.Print(workspace.Link{Step: c.Args[0], RunID: id}, id)
 	}
-	links, err := ws.Links()
+	links, err := run.Links(place)
 	for _, l := range links {
 		if err := c.Print(l, l.Step, l.RunID); err != nil {
 			return 0, err

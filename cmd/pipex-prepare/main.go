@@ -3,16 +3,10 @@
 package main
 
 import (
-	"context"
-
 	ucli "github.com/urfave/cli/v2"
 
 	"pipex/lib/cli"
-	"pipex/lib/container"
-	"pipex/lib/image"
-	"pipex/lib/process"
-	"pipex/lib/step"
-	"pipex/lib/verb"
+	"pipex/lib/prepare"
 )
 
 func main() {
@@ -37,25 +31,14 @@ func main() {
 		},
 		Examples: []string{"run=$(pipex-prepare --step count --image busybox --input lines \\", "    -- sh -c 'wc -l </input/lines/all >/output/n') && pipex-exec \"$run\""},
 		Command:  true,
-		Do:       prepare,
+		Do:       run,
 	})
 }
 
 // defaultHostsDir is where containerd's documentation has them.
 const defaultHostsDir = "/etc/containerd/certs.d"
 
-// resolve finds the step's image, and tells how far a pull has come.
-func resolve(c *cli.Call) func(context.Context, *container.Client, *step.Spec) (*container.Image, error) {
-	show := c.Pulling()
-	return func(ctx context.Context, client *container.Client, s *step.Spec) (*container.Image, error) {
-		return image.Resolve(ctx, client, s.Image, image.Options{
-			Pull: s.Pull, Platform: s.Platform, HostsDir: c.String("hosts-dir"),
-			Progress: func(p image.Progress) { show(cli.Pull(p)) },
-		})
-	}
-}
-
-func prepare(c *cli.Call) (int, error) {
+func run(c *cli.Call) (int, error) {
 	if err := c.Operands(0, 0); err != nil {
 		return 0, err
 	}
@@ -63,14 +46,13 @@ func prepare(c *cli.Call) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	p := verb.Prepare{
-		Place: verb.Place(c.Place()), Spec: *spec, RunID: c.String("run-id"), Cached: c.Bool("cached"), Resolve: resolve(c),
-		By: process.Parent(), // the script that calls pipex-exec next
+	opt := prepare.Options{
+		Spec: *spec, RunID: c.String("run-id"), Cached: c.Bool("cached"), HostsDir: c.String("hosts-dir"), Progress: pulling(c), Caller: c.Caller(),
 	}
 	if c.Bool("explain") || c.Bool("fingerprint") {
-		return explain(c, p)
+		return explain(c, opt)
 	}
-	done, err := p.Do(c.Context.Context)
+	done, err := prepare.Prepare(c.Context.Context, c.Place(), opt)
 	if err != nil {
 		return 0, err
 	}

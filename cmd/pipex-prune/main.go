@@ -2,12 +2,15 @@
 package main
 
 import (
+	"fmt"
+	"strings"
+
 	ucli "github.com/urfave/cli/v2"
 
 	"pipex/lib/cli"
+	"pipex/lib/name"
+	"pipex/lib/run/reap"
 	"pipex/lib/step"
-	"pipex/lib/verb"
-	"pipex/lib/workspace"
 )
 
 // pruned is a result.
@@ -19,15 +22,16 @@ func main() {
 	cli.Main(cli.Verb{
 		Name:     "pipex-prune",
 		Synopsis: []string{"[OPTION]..."},
-		About: "Remove the committed runs that nothing refers to: no step's link, no open run's\n" +
-			"inputs, not the caller. Then drop what containerd holds for runs that are not open.\n" +
-			"Prints each removed RUN.",
+		About: "Remove the committed runs that are older than an hour and that nothing refers to: no\n" +
+			"step's link, no open run's inputs, not the caller. Then remove what containerd holds\n" +
+			"for runs that are not open. Prints each removed RUN.",
 		Flags: []ucli.Flag{
 			&ucli.StringSliceFlag{Name: "keep", Usage: "keep `RUN`, too"},
 			cli.Stdin,
 			&ucli.IntFlag{Name: "keep-last", Usage: "keep the latest `N` runs of each step"},
-			&ucli.StringFlag{Name: "older-than", Usage: "only what is older than `AGE`, such as 12h or 30d"},
-			&ucli.BoolFlag{Name: "staging", Usage: "reclaim open runs too that no process holds and that run no task"},
+			&ucli.StringFlag{Name: "older-than", Usage: "only what is older than `AGE`, such as 90s, 12h or 30d; 0s for all", Value: "1h"},
+			&ucli.BoolFlag{Name: "staging", Usage: "open runs too, unless a process holds them or their task runs"},
+			&ucli.StringSliceFlag{Name: "reap", Usage: "remove only what containerd holds for `RUN`, which is committed or gone"},
 			&ucli.BoolFlag{Name: "dry-run", Aliases: []string{"n"}, Usage: "remove nothing, print what would be removed"},
 			cli.JSON, cli.NUL,
 		},
@@ -45,30 +49,55 @@ func prune(c *cli.Call) (int, error) {
 		return 0, err
 	}
 	if c.Int("keep-last") < 0 {
-		return 0, step.Usage("--keep-last %d is negative", c.Int("keep-last"))
+		return 0, name.Usage("--keep-last %d is negative", c.Int("keep-last"))
 	}
 	keep, err := c.IDs()
 	if err == nil {
 		keep = append(keep, c.StringSlice("keep")...)
-		err = workspace.CheckNames("run", keep)
+		err = name.CheckAll("run", keep)
 	}
 	if err != nil {
 		return 0, err
 	}
+	if runs := c.StringSlice("reap"); len(runs) > 0 {
+		if err := name.CheckAll("run", runs); err != nil {
+			return 0, err
+		}
+		return 0, reap.Objects(c.Context.Context, c.Place(), runs)
+	}
+	if age == 0 {
+		age = reap.Now
+	}
 	var printing error
-	err = verb.Prune{
-		Place:   verb.Place(c.Place()),
-		Staging: c.Bool("staging"),
-		PruneOptions: workspace.PruneOptions{
-			Keep: keep, KeepLast: c.Int("keep-last"), OlderThan: age, DryRun: c.Bool("dry-run"),
-		},
-	}.Do(c.Context.Context, func(id string) {
+	kept, err := reap.Prune(c.Context.Context, c.Place(), reap.PruneOptions{
+		Keep: keep, KeepLast: c.Int("keep-last"), OlderThan: age, Staging: c.Bool("staging"), DryRun: c.Bool("dry-run"),
+	}, func(id string) {
 		if err := c.Print(pruned{id}, id); err != nil {
 			printing = err
 		}
 	})
+	if text := left(kept); text != "" {
+		c.Say("kept %s younger than %s; --older-than 0s removes them", text, c.String("older-than"))
+	}
 	if err == nil {
 		err = printing
 	}
 	return 0, err
+}
+
+// left counts what was kept for its age, in words.
+func left(k reap.Kept) string {
+	var parts []string
+	for _, p := range []struct {
+		n    int
+		what string
+	}{{k.Runs, "run"}, {k.Open, "open run"}} {
+		if p.n > 1 {
+			p.what += "s"
+		}
+		if p.n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.what))
+		}
+	}
+	return strings.Join(parts, " and ")
 }

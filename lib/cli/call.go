@@ -6,27 +6,24 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 
+	"pipex/lib/internal/endpoint"
+	"pipex/lib/name"
+	"pipex/lib/run"
+
 	"github.com/urfave/cli/v2"
-
-	"pipex/lib/step"
-)
-
-// The options of every verb, and what they are when nobody says otherwise.
-const (
-	defaultWorkdir   = "./workdir"
-	defaultWorkspace = "default"
-	defaultAddress   = "/run/containerd/containerd.sock"
-	defaultNamespace = "pipex"
 )
 
 func globals() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "workdir", Usage: "`DIR` of the workspaces ($PIPEX_WORKDIR, " + defaultWorkdir + ")"},
-		&cli.StringFlag{Name: "workspace", Aliases: []string{"w"}, Usage: "`NAME` of the workspace ($PIPEX_WORKSPACE, " + defaultWorkspace + ")"},
-		&cli.StringFlag{Name: "address", Usage: "`SOCKET` of containerd ($CONTAINERD_ADDRESS, " + defaultAddress + ")"},
-		&cli.StringFlag{Name: "namespace", Usage: "containerd's namespace `NS`, ours alone ($PIPEX_NAMESPACE, " + defaultNamespace + ")"},
+		&cli.StringFlag{Name: "workdir", Usage: "`DIR` of the workspaces ($PIPEX_WORKDIR, " + run.DefaultWorkdir + ")"},
+		&cli.StringFlag{Name: "workspace", Aliases: []string{"w"}, Usage: "`NAME` of the workspace ($PIPEX_WORKSPACE, " + run.DefaultWorkspace + ")"},
+		&cli.StringFlag{Name: "address", Usage: "`SOCKET` of containerd ($CONTAINERD_ADDRESS, " + endpoint.Address + ")"},
+		&cli.StringFlag{Name: "namespace", Usage: "containerd's namespace `NS`, ours alone ($PIPEX_NAMESPACE, " + endpoint.Namespace + ")"},
+		&cli.DurationFlag{Name: "rpc-timeout", Usage: "give up when containerd does not answer a call within `TIME`", Value: endpoint.Patience},
 		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no warnings, errors only"},
 		&cli.BoolFlag{Name: "verbose", Usage: "tell what is done and how long it takes, as PIPEX_TRACE=1 does"},
 		&cli.BoolFlag{Name: "help", Aliases: []string{"h"}, Usage: "print this and exit"},
@@ -41,43 +38,54 @@ var (
 	Stdin = &cli.BoolFlag{Name: "stdin", Usage: "read more ids from standard input, one a record"}
 )
 
-// Place is where a verb works; it has the form of lib/verb's Place.
-type Place struct {
-	Workdir   string
-	Workspace string
-	Address   string
-	Namespace string
-	Warn      func(error)
-}
-
-// Place reads where the verb is to work: option, environment, default.
-func (c *Call) Place() Place {
-	pick := func(flag, env, def string) string {
+// Place is where the verb is to work, by option, else by environment, else by default.
+func (c *Call) Place() run.Place {
+	pick := func(flag, env string) string {
 		if v := c.String(flag); v != "" {
 			return v
 		}
-		if v := os.Getenv(env); v != "" {
-			return v
-		}
-		return def
+		return os.Getenv(env)
 	}
-	return Place{
-		Workdir:   pick("workdir", "PIPEX_WORKDIR", defaultWorkdir),
-		Workspace: pick("workspace", "PIPEX_WORKSPACE", defaultWorkspace),
-		Address:   pick("address", "CONTAINERD_ADDRESS", defaultAddress),
-		Namespace: pick("namespace", "PIPEX_NAMESPACE", defaultNamespace),
-		Warn:      c.Warn,
-	}
+	return run.Place{
+		Workdir:   pick("workdir", "PIPEX_WORKDIR"),
+		Workspace: pick("workspace", "PIPEX_WORKSPACE"),
+		Containerd: endpoint.Containerd{
+			Address:     pick("address", "CONTAINERD_ADDRESS"),
+			Namespace:   pick("namespace", "PIPEX_NAMESPACE"),
+			Snapshotter: os.Getenv("CONTAINERD_SNAPSHOTTER"), // as for ctr and nerdctl
+			Patience:    c.Duration("rpc-timeout"),
+		},
+		// As for cnitool.
+		CNI:  endpoint.CNI{Plugins: filepath.SplitList(os.Getenv("CNI_PATH")), Networks: os.Getenv("NETCONFPATH")},
+		Warn: c.Warn,
+	}.WithDefaults()
 }
 
-// Warn tells a person what is no failure, unless --quiet forbids it.
+// Caller is the user behind sudo(8), or else root: whom root of a container is mapped to.
+func (c *Call) Caller() (id struct{ UID, GID uint32 }) {
+	for variable, field := range map[string]*uint32{"SUDO_UID": &id.UID, "SUDO_GID": &id.GID} {
+		if n, err := strconv.ParseUint(os.Getenv(variable), 10, 32); err == nil {
+			*field = uint32(n)
+		}
+	}
+	return id
+}
+
+// Warn tells people of something that is not a failure, unless --quiet is given.
 func (c *Call) Warn(err error) {
 	if err != nil && !c.Bool("quiet") {
 		fmt.Fprintf(os.Stderr, "%s: warning: %s\n", c.verb.Name, oneLine(err))
 	}
 }
 
-// Fail tells a person of an error and returns its status, for a verb that goes
+// Say tells people something in one line, unless --quiet is given.
+func (c *Call) Say(format string, args ...any) {
+	if !c.Bool("quiet") {
+		fmt.Fprintf(os.Stderr, "%s: %s\n", c.verb.Name, fmt.Sprintf(format, args...))
+	}
+}
+
+// Fail tells people of an error and returns its status, for a verb that goes
 // on with its next operand.
 func (c *Call) Fail(err error) int { return c.verb.fail(err) }
 
@@ -86,10 +94,10 @@ func (c *Call) Fail(err error) int { return c.verb.fail(err) }
 func (c *Call) Operands(min, max int) error {
 	n := len(c.Args)
 	if n > max && max == 0 && c.verb.Command {
-		return step.Usage("%q is no option, and the command comes after --: %s %s", c.Args[0], c.verb.Name, c.verb.Synopsis[0])
+		return name.Usage("%q is no option, and the command comes after --: %s %s", c.Args[0], c.verb.Name, c.verb.Synopsis[0])
 	}
 	if n < min || max >= 0 && n > max {
-		return step.Usage("wrong number of operands: %s %s", c.verb.Name, strings.Join(c.verb.Synopsis, ", or "+c.verb.Name+" "))
+		return name.Usage("wrong number of operands: %s %s", c.verb.Name, strings.Join(c.verb.Synopsis, ", or "+c.verb.Name+" "))
 	}
 	return nil
 }
@@ -145,8 +153,8 @@ func (c *Call) Print(result any, fields ...string) error {
 	return nil
 }
 
-// Each does something with each id and goes on after a failure, which it tells
-// of. The status is the worst one.
+// Each does something with each id, and goes on with the next one after it has told
+// people of a failure. The status is the worst one.
 func (c *Call) Each(ids []string, do func(id string) error) (int, error) {
 	status := StatusDone
 	for _, id := range ids {

@@ -19,9 +19,10 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"pipex/lib/rootless"
-	"pipex/lib/step"
-	"pipex/lib/trace"
+	"pipex/lib/internal/trace"
+	"pipex/lib/internal/userns"
+	"pipex/lib/internal/version"
+	"pipex/lib/name"
 	"pipex/lib/workspace"
 )
 
@@ -76,7 +77,7 @@ func Main(v Verb) { os.Exit(v.run(os.Args)) }
 func (v *Verb) run(args []string) int {
 	call := &Call{verb: v, Signals: make(chan os.Signal, 16)}
 	ctx, caught := v.signals(call)
-	if err := trace.Init(); err != nil {
+	if err := traceTo(os.Getenv("PIPEX_TRACE")); err != nil {
 		return v.fail(err)
 	}
 	status := StatusDone
@@ -84,7 +85,7 @@ func (v *Verb) run(args []string) int {
 		call.Context = c
 		var err error
 		if err = call.check(); err == nil && !v.Plain {
-			err = rootless.Join(call.Place().Address)
+			err = userns.Join(call.Place().Address)
 		}
 		if err == nil {
 			status, err = v.Do(call)
@@ -146,7 +147,7 @@ func (v *Verb) app(action cli.ActionFunc) *cli.App {
 	cli.HelpFlag, cli.VersionFlag = nil, nil // ours are among the globals
 	return &cli.App{
 		Name:                      v.Name,
-		Version:                   workspace.Version,
+		Version:                   version.String(),
 		HideHelp:                  true,
 		HideHelpCommand:           true,
 		HideVersion:               true,
@@ -162,7 +163,7 @@ func (v *Verb) app(action cli.ActionFunc) *cli.App {
 			case c.Bool("help"):
 				return v.help(os.Stdout)
 			case c.Bool("version"):
-				_, err := fmt.Fprintf(os.Stdout, "%s %s\n", v.Name, workspace.Version)
+				_, err := fmt.Fprintf(os.Stdout, "%s %s\n", v.Name, version.Long())
 				return err
 			}
 			return action(c)
@@ -173,49 +174,66 @@ func (v *Verb) app(action cli.ActionFunc) *cli.App {
 // usage puts the flag package's words into ours.
 func (v *Verb) usage(err error) error {
 	msg := err.Error()
-	if name, ok := strings.CutPrefix(msg, "flag provided but not defined: -"); ok {
+	if option, ok := strings.CutPrefix(msg, "flag provided but not defined: -"); ok {
 		dash := "--"
-		if len(strings.TrimPrefix(name, "-")) == 1 {
+		if len(strings.TrimPrefix(option, "-")) == 1 {
 			dash = "-"
 		}
-		msg = fmt.Sprintf("unknown option %q", dash+strings.TrimPrefix(name, "-"))
-	} else if name, ok := strings.CutPrefix(msg, "flag needs an argument: "); ok {
-		msg = fmt.Sprintf("option %q needs a value", "-"+name)
-	} else if value, name, ok := strings.Cut(msg, " for flag -"); ok {
-		name, _, _ = strings.Cut(name, ":")
-		msg = fmt.Sprintf("%s for --%s", value, name)
+		msg = fmt.Sprintf("unknown option %q", dash+strings.TrimPrefix(option, "-"))
+	} else if option, ok := strings.CutPrefix(msg, "flag needs an argument: "); ok {
+		msg = fmt.Sprintf("option %q needs a value", "-"+option)
+	} else if value, option, ok := strings.Cut(msg, " for flag -"); ok {
+		option, _, _ = strings.Cut(option, ":")
+		msg = fmt.Sprintf("%s for --%s", value, option)
 	}
-	return step.Usage("%s; %s --help tells the options", msg, v.Name)
+	return name.Usage("%s; %s --help tells the options", msg, v.Name)
 }
 
-// check refuses operands that look like options, and options that are empty:
-// what a script meant to be there is not.
+// check refuses operands that look like options, and options that are empty: a script's
+// variable is not set.
 func (c *Call) check() error {
 	c.Args = c.Context.Args().Slice()
 	if !c.verb.Command {
 		c.Args, c.Command = append(c.Args, c.Command...), nil
 	}
 	if c.Command != nil && (len(c.Command) == 0 || c.Command[0] == "") {
-		return step.Usage("the command after -- is empty")
+		return name.Usage("the command after -- is empty")
 	}
 	for _, arg := range c.Args {
 		if strings.HasPrefix(arg, "-") {
-			return step.Usage("%q stands after an operand; options come first: %s %s", arg, c.verb.Name, c.verb.Synopsis[0])
+			return name.Usage("%q stands after an operand; options come first: %s %s", arg, c.verb.Name, c.verb.Synopsis[0])
 		}
 	}
 	for _, f := range c.App.Flags {
-		name := f.Names()[0]
-		if _, ok := f.(*cli.StringFlag); ok && name != "entrypoint" && c.IsSet(name) && c.String(name) == "" {
-			return step.Usage("--%s is empty", name)
+		option := f.Names()[0]
+		if _, ok := f.(*cli.StringFlag); ok && option != "entrypoint" && c.IsSet(option) && c.String(option) == "" {
+			return name.Usage("--%s is empty", option)
 		}
 	}
-	if c.Bool("verbose") {
-		trace.Stderr()
+	if c.Bool("verbose") && !trace.On() {
+		trace.To(os.Stderr)
 	}
 	return nil
 }
 
-// fail tells a person what went wrong, in one line, and returns the status.
+// traceTo turns tracing on: empty or 0 is off, 1 is stderr, anything else is the path of
+// a file to append to.
+func traceTo(dest string) error {
+	switch dest {
+	case "", "0":
+	case "1":
+		trace.To(os.Stderr)
+	default:
+		f, err := os.OpenFile(dest, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o666)
+		if err != nil {
+			return fmt.Errorf("cannot trace to $PIPEX_TRACE: %w", err)
+		}
+		trace.To(f)
+	}
+	return nil
+}
+
+// fail tells people what went wrong, in one line, and returns the status.
 func (v *Verb) fail(err error) int {
 	fmt.Fprintf(os.Stderr, "%s: %s\n", v.Name, oneLine(err))
 	if v.Exec {
@@ -231,13 +249,13 @@ func oneLine(err error) string {
 
 // Status is the exit status that stands for an error, in all verbs but exec.
 func Status(err error) int {
-	var usage *step.UsageError
-	var name *workspace.NameError
+	var usage *name.UsageError
+	var wrong *name.Error
 	var busy *workspace.BusyError
 	switch {
 	case err == nil:
 		return StatusDone
-	case errors.As(err, &usage), errors.As(err, &name):
+	case errors.As(err, &usage), errors.As(err, &wrong):
 		return StatusUsage
 	case errors.As(err, &busy),
 		errors.Is(err, workspace.ErrNoWorkspace), errors.Is(err, workspace.ErrNoRun), errors.Is(err, workspace.ErrNoStep),

@@ -12,7 +12,10 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"pipex/lib/step"
+	"pipex/lib/internal/endpoint"
+	"pipex/lib/internal/version"
+	"pipex/lib/name"
+	"pipex/lib/run"
 	"pipex/lib/workspace"
 )
 
@@ -52,8 +55,8 @@ func TestStatuses(t *testing.T) {
 		status, exec int
 	}{
 		{nil, 0, 0},
-		{step.Usage("x"), 129, 125},
-		{workspace.CheckName("run", ".."), 129, 125},
+		{name.Usage("x"), 129, 125},
+		{name.Check("run", ".."), 129, 125},
 		{fmt.Errorf("x: %w", workspace.ErrNoRun), 1, 125},
 		{workspace.ErrNoWorkspace, 1, 125},
 		{workspace.ErrNoStep, 1, 125},
@@ -142,34 +145,37 @@ func TestHelpAndVersion(t *testing.T) {
 			t.Errorf("no %q in %s", want, stdout)
 		}
 	}
-	if _, _, stdout, _ := called(t, Verb{}, done, "--version"); stdout != "pipex-try "+workspace.Version+"\n" {
+	if _, _, stdout, _ := called(t, Verb{}, done, "--version"); stdout != "pipex-try "+version.Long()+"\n" {
 		t.Errorf("%q", stdout)
 	}
 }
 
 func TestPlace(t *testing.T) {
-	for _, name := range []string{"PIPEX_WORKDIR", "PIPEX_WORKSPACE", "CONTAINERD_ADDRESS", "PIPEX_NAMESPACE"} {
-		t.Setenv(name, "")
+	for _, variable := range []string{"PIPEX_WORKDIR", "PIPEX_WORKSPACE", "CONTAINERD_ADDRESS", "PIPEX_NAMESPACE", "CONTAINERD_SNAPSHOTTER", "CNI_PATH", "NETCONFPATH"} {
+		t.Setenv(variable, "")
 	}
-	place := func(args ...string) Place {
+	place := func(args ...string) run.Place {
 		_, call, _, _ := called(t, Verb{}, done, args...)
 		p := call.Place()
 		p.Warn = nil
 		return p
 	}
-	same := func(got, want Place) {
+	same := func(got, want run.Place) {
 		t.Helper()
 		if fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("%+v, want %+v", got, want)
 		}
 	}
-	same(place(), Place{"./workdir", "default", "/run/containerd/containerd.sock", "pipex", nil})
+	want := func(workdir, workspace, address, namespace string) run.Place {
+		return run.Place{Workdir: workdir, Workspace: workspace, Containerd: endpoint.Containerd{Address: address, Namespace: namespace}}.WithDefaults()
+	}
+	same(place(), want("./workdir", "default", "/run/containerd/containerd.sock", "pipex"))
 	t.Setenv("PIPEX_WORKDIR", "d")
 	t.Setenv("PIPEX_WORKSPACE", "w")
 	t.Setenv("CONTAINERD_ADDRESS", "/s")
 	t.Setenv("PIPEX_NAMESPACE", "n")
-	same(place(), Place{"d", "w", "/s", "n", nil})
-	same(place("--workdir", "D", "-w", "W", "--address", "/S", "--namespace", "N"), Place{"D", "W", "/S", "N", nil})
+	same(place(), want("d", "w", "/s", "n"))
+	same(place("--workdir", "D", "-w", "W", "--address", "/S", "--namespace", "N"), want("D", "W", "/S", "N"))
 }
 
 func TestPrint(t *testing.T) {

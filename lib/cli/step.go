@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"pipex/lib/name"
 	"pipex/lib/step"
 )
 
@@ -173,9 +174,9 @@ func (c *Call) addSetup(s *step.Spec) error {
 		s.Setup = &step.Setup{Cmd: []string{"sh", "-c", c.String("setup")}}
 	}
 	if s.Setup == nil {
-		for _, name := range []string{"setup-network", "setup-cache"} {
-			if c.IsSet(name) {
-				return step.Usage("--%s is for a --setup, and there is none", name)
+		for _, option := range []string{"setup-network", "setup-cache"} {
+			if c.IsSet(option) {
+				return name.Usage("--%s is for a --setup, and there is none", option)
 			}
 		}
 		return nil
@@ -196,7 +197,7 @@ func (c *Call) addEnv(s *step.Spec) error {
 		}
 	}
 	for _, value := range c.StringSlice("env") {
-		key, v, err := step.ParseEnv(value)
+		key, v, err := step.ParseEnv(value, os.LookupEnv)
 		if err != nil {
 			return err
 		}
@@ -235,7 +236,7 @@ func (c *Call) addLimits(s *step.Spec) (err error) {
 		s.Pids = c.Int64("pids")
 	}
 	if c.IsSet("cpus") && s.CPUs == 0 || c.IsSet("pids") && s.Pids == 0 {
-		return step.Usage("a limit of 0 leaves nothing; leave it out for none")
+		return name.Usage("a limit of 0 leaves nothing; leave it out for none")
 	}
 	s.Ulimits = append(s.Ulimits, c.StringSlice("ulimit")...)
 	return nil
@@ -246,7 +247,7 @@ func (c *Call) addLimits(s *step.Spec) (err error) {
 func (c *Call) Timeout() (time.Duration, error) {
 	d := c.Duration("timeout")
 	if c.IsSet("timeout") && d <= 0 {
-		return 0, step.Usage("--timeout %s is not a time to wait", d)
+		return 0, name.Usage("--timeout %s is not a time to wait", d)
 	}
 	return d, nil
 }

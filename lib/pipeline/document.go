@@ -10,13 +10,13 @@ import (
 	"strconv"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
+	"pipex/lib/name"
 
-	"pipex/lib/step"
+	"go.yaml.in/yaml/v3"
 )
 
 // Errors are all that is wrong with a file, in order of its lines; each is a
-// [*step.UsageError] that begins with FILE:LINE.
+// [*name.UsageError] that begins with FILE:LINE.
 type Errors []error
 
 func (e Errors) Error() string   { return errors.Join(e...).Error() }
@@ -42,14 +42,14 @@ func parseYAML(path string, data []byte) (*yaml.Node, error) {
 	err := d.Decode(&document)
 	switch {
 	case err == io.EOF:
-		return nil, step.Usage("%s:1: the file is empty", path)
+		return nil, name.Usage("%s:1: the file is empty", path)
 	case err == nil:
 		if err = d.Decode(&more); err == io.EOF {
 			return document.Content[0], nil
 		}
 	}
 	if err == nil {
-		return nil, step.Usage("%s:%d: a second document; a pipeline is a file of its own", path, more.Line)
+		return nil, name.Usage("%s:%d: a second document; a pipeline is a file of its own", path, more.Line)
 	}
 	line := "1"
 	if found := yamlLine.FindStringSubmatch(err.Error()); found != nil && found[1] != "" {
@@ -58,7 +58,7 @@ func parseYAML(path string, data []byte) (*yaml.Node, error) {
 		before, _, _ := bytes.Cut(data, []byte("*"+found[1]))
 		line = strconv.Itoa(1 + bytes.Count(before, []byte("\n")))
 	}
-	return nil, step.Usage("%s:%s: %s", path, line, yamlLine.ReplaceAllString(err.Error(), ""))
+	return nil, name.Usage("%s:%s: %s", path, line, yamlLine.ReplaceAllString(err.Error(), ""))
 }
 
 // parseJSON gives JSON the form that YAML has, by tokens: JSON has escapes and tabs
@@ -84,7 +84,7 @@ func parseJSON(path string, data []byte) (*yaml.Node, error) {
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
 		at, err = int64(len(data)), errors.New("the file ends too early")
 	}
-	return nil, step.Usage("%s:%d: no JSON: %v", path, line(at), err)
+	return nil, name.Usage("%s:%d: no JSON: %v", path, line(at), err)
 }
 
 func readJSON(d *json.Decoder, line func(int64) int) (*yaml.Node, error) {

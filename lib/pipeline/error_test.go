@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"pipex/lib/step"
+	"pipex/lib/name"
 )
 
 // load has a pipeline read from a file of its own directory, in which there are
@@ -169,7 +169,7 @@ func TestErrors(t *testing.T) {
 		{steps("id: a\nuses: python\nwith: {run: y, install: 0}"), `p.yaml:5: install: true or false is wanted, not 0`},
 	} {
 		_, err := load(t, "p.yaml", c.text, Options{})
-		var usage *step.UsageError
+		var usage *name.UsageError
 		if err == nil || !strings.HasPrefix(err.Error(), c.want) || !errors.As(err, &usage) {
 			t.Errorf("%s\nis: %v\nnot: %s", c.text, err, c.want)
 		}

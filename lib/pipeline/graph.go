@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"pipex/lib/name"
 	"pipex/lib/step"
 )
 
@@ -129,9 +130,9 @@ func (p *Pipeline) Have(names []string) error {
 	for _, s := range p.Steps {
 		ids = append(ids, s.ID)
 	}
-	for _, name := range names {
-		if !slices.Contains(ids, name) {
-			return step.Usage("the pipeline has no step %q; %s", name, suggest(name, ids))
+	for _, id := range names {
+		if !slices.Contains(ids, id) {
+			return name.Usage("the pipeline has no step %q; %s", id, suggest(id, ids))
 		}
 	}
 	return nil

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"pipex/lib/name"
 	"pipex/lib/step"
 )
 
@@ -33,7 +34,7 @@ var (
 // not at all, and specs are removed whose steps the Makefile had and has no more.
 func (p *Pipeline) Write(dir string) error {
 	if !plainPath.MatchString(dir) {
-		return step.Usage("cannot write to %q: make would take its name for something else; use letters, digits and / . _ + @ = -", dir)
+		return name.Usage("cannot write to %q: make would take its name for something else; use letters, digits and / . _ + @ = -", dir)
 	}
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return fmt.Errorf("cannot make %q: %w", dir, reason(err))

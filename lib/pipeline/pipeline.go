@@ -13,8 +13,8 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"pipex/lib/name"
 	"pipex/lib/step"
-	"pipex/lib/workspace"
 )
 
 // Pipeline is a file, resolved.
@@ -93,11 +93,11 @@ func find(path string) (string, error) {
 }
 
 // Load reads the pipeline of a file, or of a directory that has one. What is wrong
-// with the file are [Errors]; with the options, a [*step.UsageError] or a
-// [*workspace.NameError].
+// with the file are [Errors]; with the options, a [*name.UsageError] or a
+// [*name.Error].
 func Load(path string, opt Options) (*Pipeline, error) {
 	if opt.Workspace != "" {
-		if err := workspace.CheckName("workspace", opt.Workspace); err != nil {
+		if err := name.Check("workspace", opt.Workspace); err != nil {
 			return nil, err
 		}
 	}
@@ -171,23 +171,23 @@ func (b *builder) pipeline(root *yaml.Node, workspace string) (*Pipeline, error)
 }
 
 // identity reads id and name, of which one can be made from the other.
-func (o object) identity(what, kind string) (id, name string) {
-	id, name = o.name("id", kind), o.text("name")
-	if o.node.Kind != yaml.MappingNode || o.values["id"] != nil && id == "" || o.values["name"] != nil && name == "" {
-		return id, name // said already
+func (o object) identity(what, kind string) (id, called string) {
+	id, called = o.name("id", kind), o.text("name")
+	if o.node.Kind != yaml.MappingNode || o.values["id"] != nil && id == "" || o.values["name"] != nil && called == "" {
+		return id, called // said already
 	}
 	switch {
-	case id == "" && name == "":
+	case id == "" && called == "":
 		o.fail(o.node, "%s: it has neither an id nor a name", what)
-	case name == "":
-		name = id
+	case called == "":
+		called = id
 	case id == "":
-		id = slug(name)
+		id = slug(called)
 		if id == "" {
-			o.fail(o.get("name"), "%s: cannot make an id of the name %q; give it an id", what, name)
-		} else if err := workspace.CheckName(kind, id); err != nil {
+			o.fail(o.get("name"), "%s: cannot make an id of the name %q; give it an id", what, called)
+		} else if err := name.Check(kind, id); err != nil {
 			o.fail(o.get("name"), "%s: cannot make an id of the name: %v; give it an id", what, err)
 		}
 	}
-	return id, name
+	return id, called
 }

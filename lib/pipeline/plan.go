@@ -5,9 +5,9 @@ import (
 	"errors"
 	"slices"
 
-	"pipex/lib/image"
+	"pipex/lib/prepare"
+	"pipex/lib/run"
 	"pipex/lib/step"
-	"pipex/lib/verb"
 )
 
 // Planned is what would become of a step.
@@ -43,10 +43,10 @@ func (p *Planned) String() string {
 const All = "all"
 
 // Plan tells what would become of each step if the pipeline were run, those in force
-// whether or not they are up to date. prepare says where, and how images are found.
+// whether or not they are up to date, at a place.
 // Plan creates nothing.
-func (p *Pipeline) Plan(ctx context.Context, prepare verb.Prepare, force []string) ([]Planned, error) {
-	prepare.Workspace = p.Workspace
+func (p *Pipeline) Plan(ctx context.Context, at run.Place, force []string) ([]Planned, error) {
+	at.Workspace = p.Workspace
 	runs := map[string]string{}
 	var plan []Planned
 	for _, s := range p.Steps {
@@ -61,11 +61,9 @@ func (p *Pipeline) Plan(ctx context.Context, prepare verb.Prepare, force []strin
 			}
 		}
 		if ready {
-			prepare.Spec = spec
-			prepare.Spec.Pull = step.PullNever
-			e, err := prepare.Explain(ctx)
+			e, err := prepare.Explain(ctx, at, prepare.Options{Spec: spec})
 			switch {
-			case errors.Is(err, image.ErrMissing):
+			case errors.Is(err, prepare.ErrNoImage):
 				planned.Why = []string{"image " + spec.Image + ": is not here yet"}
 			case err != nil:
 				return nil, err

@@ -16,8 +16,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"pipex/lib/js"
-	"pipex/lib/step"
-	"pipex/lib/workspace"
+	"pipex/lib/name"
 )
 
 // reader collects what is wrong with a file, so that a person hears of all of it;
@@ -48,7 +47,7 @@ func (r *reader) err() error {
 	slices.SortStableFunc(r.problems, func(a, b problem) int { return a.line - b.line })
 	var all Errors
 	for _, p := range r.problems {
-		all = append(all, step.Usage("%s:%d: %s", r.file, p.line, p.text))
+		all = append(all, name.Usage("%s:%d: %s", r.file, p.line, p.text))
 	}
 	return all
 }
@@ -267,7 +266,7 @@ func (o object) name(key, kind string) string {
 	if text == "" {
 		return ""
 	}
-	if err := workspace.CheckName(kind, text); err != nil {
+	if err := name.Check(kind, text); err != nil {
 		o.fail(o.get(key), "%s", err)
 	}
 	return text

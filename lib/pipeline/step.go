@@ -61,8 +61,10 @@ func (b *builder) step(at *yaml.Node) *entry {
 
 	r := o.recipe()
 	n.Spec = step.Spec{
-		Step: n.ID, Name: n.Name, Image: r.image, Cmd: r.cmd, CapAdd: r.capAdd, Network: step.NetworkNone,
-		Env: b.variables(o), Output: o.container("outputPath"), Caches: o.caches("caches"),
+		Step: n.ID, Name: n.Name, Image: r.image, Options: step.Options{
+			Cmd: r.cmd, CapAdd: r.capAdd, Network: step.NetworkNone, Env: b.variables(o), Output: o.container("outputPath"),
+		},
+		Caches: o.caches("caches"),
 		Mounts: append(r.mounts, o.mounts("mounts")...), Sources: append(r.sources, o.mounts("sources")...),
 		Timeout: step.Duration(o.duration("timeoutSec", 0, time.Second)),
 	}

@@ -3,27 +3,26 @@ package step
 import (
 	"path"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"runtime"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
-	"github.com/containerd/containerd/pkg/cap"
-	units "github.com/docker/go-units"
-	"tags.cncf.io/container-device-interface/pkg/parser"
+	"pipex/lib/name"
 
-	"pipex/lib/workspace"
+	units "github.com/docker/go-units"
 )
 
-// Check completes s with the defaults and returns a [*UsageError] or a
-// [*workspace.NameError] for the first rule that it breaks. It looks at
-// nothing outside s: that images, inputs and host paths exist is for prepare
-// to find out.
+// Check returns a [*name.UsageError] or a [*name.Error] for the first rule that s
+// breaks, defaults included, and changes nothing in s. It looks at nothing outside
+// s: whether images, inputs, host paths, capabilities and devices exist is for
+// prepare to find out.
 func (s *Spec) Check() error {
-	s.complete()
+	s = s.Complete()
 	if s.Step != "" {
-		if err := workspace.CheckName("step", s.Step); err != nil {
+		if err := name.Check("step", s.Step); err != nil {
 			return err
 		}
 	}
@@ -35,51 +34,87 @@ func (s *Spec) Check() error {
 	return nil
 }
 
-func (s *Spec) complete() {
-	if s.Pull == "" {
-		s.Pull = PullMissing
+// Complete returns a copy of s with the defaults filled in and capabilities in
+// their full form, such as CAP_NET_RAW. The copy shares nothing with s that
+// Complete changes.
+func (s *Spec) Complete() *Spec {
+	c := *s
+	setDefault(&c.Pull, PullMissing)
+	setDefault(&c.Network, NetworkNone)
+	setDefault(&c.Output, DefaultOutput)
+	setDefault(&c.Hostname, DefaultHostname)
+	if s.Setup != nil {
+		setup := *s.Setup
+		setDefault(&setup.Network, NetworkHost)
+		c.Setup = &setup
 	}
-	if s.Network == "" {
-		s.Network = NetworkNone
-	}
-	if s.Output == "" {
-		s.Output = DefaultOutput
-	}
-	if s.Hostname == "" {
-		s.Hostname = DefaultHostname
-	}
-	if s.Setup != nil && s.Setup.Network == "" {
-		s.Setup.Network = NetworkHost
-	}
-	for i := range s.Inputs {
-		if in := &s.Inputs[i]; in.Path == "" && !in.Copy {
-			in.Path = "/input/" + in.Step
+	c.Inputs = slices.Clone(s.Inputs)
+	for i := range c.Inputs {
+		if in := &c.Inputs[i]; !in.Copy {
+			setDefault(&in.Path, "/input/"+in.Step)
 		}
+	}
+	c.CapAdd, c.CapDrop = capabilities(s.CapAdd), capabilities(s.CapDrop)
+	return &c
+}
+
+func setDefault[T ~string](field *T, value T) {
+	if *field == "" {
+		*field = value
 	}
 }
 
-// checkText refuses what JSON cannot hold: neither the run's record nor the
-// container's configuration would say what the caller did.
-func (s *Spec) checkText() error {
-	texts := append([]string{s.Name, s.Image}, s.command()...)
-	if s.Setup != nil {
-		texts = append(texts, s.Setup.Cmd...)
-	}
-	for key, value := range s.Env {
-		texts = append(texts, key, value)
-	}
-	for _, m := range slices.Concat(s.Mounts, s.Sources) {
-		texts = append(texts, m.Host)
-	}
-	for _, secret := range s.Secrets {
-		texts = append(texts, secret.File)
-	}
-	for _, text := range texts {
-		if !utf8.ValidString(text) {
-			return Usage("%q is not UTF-8, and cannot be recorded; pass it in a file", text)
+// CapAll stands for all capabilities.
+const CapAll = "ALL"
+
+// capabilities are the names in their full form.
+func capabilities(names []string) []string {
+	full := slices.Clone(names)
+	for i, c := range full {
+		c = strings.ToUpper(c)
+		if c != CapAll && !strings.HasPrefix(c, "CAP_") {
+			c = "CAP_" + c
 		}
+		full[i] = c
 	}
-	return nil
+	return full
+}
+
+// checkText refuses text that JSON cannot hold: the run's record and the
+// container's configuration would say something else than the caller.
+func (s *Spec) checkText() error {
+	var check func(v reflect.Value) error
+	check = func(v reflect.Value) (err error) {
+		switch v.Kind() {
+		case reflect.String:
+			if text := v.String(); !utf8.ValidString(text) {
+				return name.Usage("%q is not UTF-8, and cannot be recorded; pass it in a file", text)
+			}
+		case reflect.Pointer:
+			if !v.IsNil() {
+				return check(v.Elem())
+			}
+		case reflect.Struct:
+			for i := 0; i < v.NumField() && err == nil; i++ {
+				err = check(v.Field(i))
+			}
+		case reflect.Slice:
+			for i := 0; i < v.Len() && err == nil; i++ {
+				err = check(v.Index(i))
+			}
+		case reflect.Map:
+			for _, key := range v.MapKeys() {
+				if err = check(key); err == nil {
+					err = check(v.MapIndex(key))
+				}
+				if err != nil {
+					return err
+				}
+			}
+		}
+		return err
+	}
+	return check(reflect.ValueOf(s))
 }
 
 // command is what is known of the command before the image is.
@@ -97,19 +132,19 @@ func (s *Spec) checkImage() error {
 	switch s.Pull {
 	case PullMissing, PullAlways, PullNever:
 	default:
-		return Usage("invalid pull policy %q: missing, always or never", s.Pull)
+		return name.Usage("invalid pull policy %q: missing, always or never", s.Pull)
 	}
 	if s.Platform != "" && !platform.MatchString(s.Platform) {
-		return Usage("invalid platform %q: OS/ARCH[/VARIANT], such as linux/arm64", s.Platform)
+		return name.Usage("invalid platform %q: OS/ARCH[/VARIANT], such as linux/arm64", s.Platform)
 	}
 	if what := s.container(); s.Image == "" && what != "" {
-		return Usage("%s needs --image: without one a run has no container", what)
+		return name.Usage("%s needs --image: without one a run has no container", what)
 	}
 	if len(s.Cmd) > 0 && s.Cmd[0] == "" {
-		return Usage("the command is empty")
+		return name.Usage("the command is empty")
 	}
 	if e := s.Entrypoint; e != nil && len(*e) > 0 && (*e)[0] == "" {
-		return Usage("the entrypoint is empty")
+		return name.Usage("the entrypoint is empty")
 	}
 	return checkArgs(s.command())
 }
@@ -117,7 +152,7 @@ func (s *Spec) checkImage() error {
 func checkArgs(args []string) error {
 	for _, arg := range args {
 		if strings.ContainsRune(arg, 0) {
-			return Usage("the command holds a NUL byte: %q", arg)
+			return name.Usage("the command holds a NUL byte: %q", arg)
 		}
 	}
 	return nil
@@ -128,7 +163,7 @@ func (s *Spec) checkSetup() error {
 		return nil
 	}
 	if len(s.Setup.Cmd) == 0 || s.Setup.Cmd[0] == "" {
-		return Usage("the setup's command is empty")
+		return name.Usage("the setup's command is empty")
 	}
 	if _, err := ParseNetwork(string(s.Setup.Network)); err != nil {
 		return err
@@ -141,7 +176,6 @@ func (s *Spec) checkSetup() error {
 
 // container names the first thing asked for that only a container has.
 func (s *Spec) container() string {
-	l := s.Limits
 	for _, c := range []struct {
 		asked bool
 		what  string
@@ -149,7 +183,7 @@ func (s *Spec) container() string {
 		{len(s.Cmd) > 0, "a command"},
 		{s.Entrypoint != nil, "an entrypoint"},
 		{s.Setup != nil, "a setup"},
-		{l.Memory != 0 || l.CPUs != 0 || l.Pids != 0 || l.ShmSize != 0 || l.LogMax != 0 || len(l.Ulimits) > 0, "a limit"},
+		{!s.Limits.none(), "a limit"},
 		{s.Network != NetworkNone, "a network"},
 		{s.User != "", "a user"},
 		{s.Platform != "", "a platform"},
@@ -172,10 +206,10 @@ func (s *Spec) container() string {
 func (s *Spec) checkEnv() error {
 	for key, value := range s.Env {
 		if key == "" || strings.ContainsAny(key, "=\x00") {
-			return Usage("invalid environment variable name %q", key)
+			return name.Usage("invalid environment variable name %q", key)
 		}
 		if strings.ContainsRune(value, 0) {
-			return Usage("environment variable %q holds a NUL byte", key)
+			return name.Usage("environment variable %q holds a NUL byte", key)
 		}
 	}
 	return nil
@@ -192,13 +226,13 @@ func (s *Spec) checkProcess() error {
 		return err
 	}
 	if s.User != "" && !user.MatchString(s.User) {
-		return Usage("invalid user %q: UID, NAME, UID:GID or NAME:GROUP", s.User)
+		return name.Usage("invalid user %q: UID, NAME, UID:GID or NAME:GROUP", s.User)
 	}
 	if !hostname.MatchString(s.Hostname) {
-		return Usage("invalid host name %q", s.Hostname)
+		return name.Usage("invalid host name %q", s.Hostname)
 	}
 	if s.Timeout < 0 {
-		return Usage("a timeout cannot be negative")
+		return name.Usage("a timeout cannot be negative")
 	}
 	return nil
 }
@@ -209,77 +243,74 @@ const minMemory = 6 << 20
 func (s *Spec) checkLimits() error {
 	l := s.Limits
 	if l.Memory != 0 && l.Memory < minMemory {
-		return Usage("a memory limit of %d bytes is too small: 6m at least", l.Memory)
+		return name.Usage("a memory limit of %d bytes is too small: 6m at least", l.Memory)
 	}
 	if l.CPUs != 0 && !(l.CPUs >= 0.01 && l.CPUs <= float64(runtime.NumCPU())) {
-		return Usage("cannot limit to %g CPUs: 0.01 to %d on this machine", l.CPUs, runtime.NumCPU())
+		return name.Usage("cannot limit to %g CPUs: 0.01 to %d on this machine", l.CPUs, runtime.NumCPU())
 	}
 	if l.Pids < 0 || l.ShmSize < 0 || l.LogMax < 0 {
-		return Usage("a limit cannot be negative")
+		return name.Usage("a limit cannot be negative")
 	}
 	for _, u := range l.Ulimits {
 		if _, err := units.ParseUlimit(u); err != nil {
-			return Usage("invalid ulimit %q: NAME=SOFT[:HARD], such as nofile=1024:2048", u)
+			return name.Usage("invalid ulimit %q: NAME=SOFT[:HARD], such as nofile=1024:2048", u)
 		}
 	}
 	return nil
 }
 
-// secretName is one that is a file's and a variable's name alike.
-var secretName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,127}$`)
+// The forms of names. A secret's is a file's and a variable's alike; whether a
+// capability or a device exists is for the machine to say.
+var (
+	capability = regexp.MustCompile(`^CAP_[A-Z][A-Z0-9_]*$`)
+	device     = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.-]*/[A-Za-z][A-Za-z0-9_.-]*=[A-Za-z0-9][A-Za-z0-9_.:-]*$`)
+	secretForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,127}$`)
+)
 
 func (s *Spec) checkSecurity() error {
 	for _, list := range [][]string{s.CapAdd, s.CapDrop} {
-		for i, name := range list {
-			name = strings.ToUpper(name)
-			if name != capAll && !strings.HasPrefix(name, "CAP_") {
-				name = "CAP_" + name
+		for _, c := range list {
+			if c != CapAll && !capability.MatchString(c) {
+				return name.Usage("unknown capability %q: such as NET_RAW, or ALL; see capabilities(7)", strings.TrimPrefix(c, "CAP_"))
 			}
-			if name != capAll && !slices.Contains(cap.Known(), name) {
-				return Usage("unknown capability %q: such as NET_RAW, or ALL; see capabilities(7)", list[i])
-			}
-			list[i] = name
 		}
 	}
 	taken := map[string]bool{}
 	for _, secret := range s.Secrets {
-		if !secretName.MatchString(secret.Name) {
-			return Usage("invalid name of a secret %q: letters, digits, _ . and -", secret.Name)
+		if !secretForm.MatchString(secret.Name) {
+			return name.Usage("invalid name of a secret %q: letters, digits, _ . and -", secret.Name)
 		}
 		if taken[secret.Name] {
-			return Usage("secret %q is given twice", secret.Name)
+			return name.Usage("secret %q is given twice", secret.Name)
 		}
 		taken[secret.Name] = true
 		if _, ok := s.Env[secret.Name]; ok && secret.Env {
-			return Usage("%q is a secret and an environment variable at once", secret.Name)
+			return name.Usage("%q is a secret and an environment variable at once", secret.Name)
 		}
 		if strings.ContainsRune(secret.File, 0) {
-			return Usage("invalid host path %q", secret.File)
+			return name.Usage("invalid host path %q", secret.File)
 		}
 	}
 	for _, t := range s.Tmpfs {
 		if t.Size < 0 {
-			return Usage("a size cannot be negative")
+			return name.Usage("a size cannot be negative")
 		}
 	}
-	for _, name := range s.Devices {
-		if _, _, _, err := parser.ParseQualifiedName(name); err != nil {
-			return Usage("invalid device %q: a CDI name, VENDOR/CLASS=NAME", name)
+	for _, d := range s.Devices {
+		if !device.MatchString(d) {
+			return name.Usage("invalid device %q: a CDI name, VENDOR/CLASS=NAME", d)
 		}
 	}
 	return nil
 }
 
-// capAll stands for all capabilities.
-const capAll = "ALL"
-
 func (s *Spec) checkSources() error {
 	for _, in := range s.Inputs {
-		if err := workspace.CheckName("step", in.Step); err != nil {
+		if err := name.Check("step", in.Step); err != nil {
 			return err
 		}
 		if in.Run != "" {
-			if err := workspace.CheckName("run", in.Run); err != nil {
+			if err := name.Check("run", in.Run); err != nil {
 				return err
 			}
 		}
@@ -289,7 +320,7 @@ func (s *Spec) checkSources() error {
 	}
 	for _, m := range slices.Concat(s.Mounts, s.Sources) {
 		if m.Host == "" || strings.ContainsRune(m.Host, 0) {
-			return Usage("invalid host path %q", m.Host)
+			return name.Usage("invalid host path %q", m.Host)
 		}
 	}
 	return nil
@@ -297,11 +328,11 @@ func (s *Spec) checkSources() error {
 
 func checkCaches(caches []Cache) error {
 	for _, c := range caches {
-		if err := workspace.CheckName("cache", c.Name); err != nil {
+		if err := name.Check("cache", c.Name); err != nil {
 			return err
 		}
 		if c.ReadOnly && c.Exclusive {
-			return Usage("cache %q is read-only and exclusive at once", c.Name)
+			return name.Usage("cache %q is read-only and exclusive at once", c.Name)
 		}
 	}
 	return nil
@@ -317,7 +348,7 @@ func (s *Spec) checkPaths() error {
 			return err
 		}
 		if other, ok := taken[p]; ok {
-			return Usage("%s and %s are both at %q", other, what, p)
+			return name.Usage("%s and %s are both at %q", other, what, p)
 		}
 		taken[p] = what
 		return nil
@@ -379,7 +410,7 @@ func (s *Spec) checkPaths() error {
 
 func checkClean(what, p string) error {
 	if !path.IsAbs(p) || path.Clean(p) != p || strings.ContainsRune(p, 0) {
-		return Usage("%s: container path %q is not absolute and clean", what, p)
+		return name.Usage("%s: container path %q is not absolute and clean", what, p)
 	}
 	return nil
 }
@@ -389,11 +420,11 @@ func checkContainerPath(what, p string) error {
 		return err
 	}
 	if p == "/" {
-		return Usage("%s cannot be at %q", what, p)
+		return name.Usage("%s cannot be at %q", what, p)
 	}
 	for _, kernel := range []string{"/proc", "/sys", "/dev"} {
 		if p == kernel || strings.HasPrefix(p, kernel+"/") {
-			return Usage("%s cannot be at %q: %s is the kernel's", what, p, kernel)
+			return name.Usage("%s cannot be at %q: %s is the kernel's", what, p, kernel)
 		}
 	}
 	return nil

@@ -10,28 +10,37 @@ import (
 	"testing"
 	"time"
 
-	"pipex/lib/workspace"
+	"pipex/lib/name"
 )
 
-func TestCheckCompletes(t *testing.T) {
-	s := Spec{Image: "i", Inputs: []Input{{Step: "a"}, {Step: "b", Copy: true}}}
+func TestCompleteAndCheckLeaveTheSpecAlone(t *testing.T) {
+	s := Spec{Image: "i", Options: Options{CapAdd: []string{"net_raw", "all"}}, Setup: &Setup{Cmd: []string{"x"}}, Inputs: []Input{{Step: "a"}, {Step: "b", Copy: true}}}
+	before, err := json.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := s.Check(); err != nil {
 		t.Fatal(err)
 	}
-	want := Spec{Image: "i", Pull: PullMissing, Network: NetworkNone, Output: "/output", Hostname: "pipex",
-		Inputs: []Input{{Step: "a", Path: "/input/a"}, {Step: "b", Copy: true}}}
-	if !reflect.DeepEqual(s, want) {
-		t.Errorf("%+v", s)
+	want := &Spec{Image: "i", Pull: PullMissing,
+		Options: Options{Network: NetworkNone, Output: "/output", Hostname: "pipex", CapAdd: []string{"CAP_NET_RAW", "ALL"}},
+		Setup:   &Setup{Cmd: []string{"x"}, Network: NetworkHost},
+		Inputs:  []Input{{Step: "a", Path: "/input/a"}, {Step: "b", Copy: true}}}
+	if got := s.Complete(); !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v", got)
+	}
+	if after, err := json.Marshal(s); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("Check or Complete changed its receiver: %s", after)
 	}
 }
 
 func TestCheckAccepts(t *testing.T) {
 	for _, s := range []Spec{
 		{},
-		{Step: "__proto__", Image: "i", Cmd: []string{"a", ""}},
-		{Image: "i", Output: "/a", Mounts: []Mount{{"/", "/a/b"}, {"rel", "/procs"}}},
-		{Image: "i", User: "1000:1000", Cwd: "/", Hostname: "a.b-c", Timeout: Duration(time.Second)},
-		{Image: "i", Env: map[string]string{"constructor": "a\nb", "a.b-c": ""}},
+		{Step: "__proto__", Image: "i", Options: Options{Cmd: []string{"a", ""}}},
+		{Image: "i", Options: Options{Output: "/a"}, Mounts: []Mount{{"/", "/a/b"}, {"rel", "/procs"}}},
+		{Image: "i", Options: Options{User: "1000:1000", Cwd: "/", Hostname: "a.b-c"}, Timeout: Duration(time.Second)},
+		{Image: "i", Options: Options{Env: map[string]string{"constructor": "a\nb", "a.b-c": ""}}},
 	} {
 		if err := s.Check(); err != nil {
 			t.Errorf("%+v: %v", s, err)
@@ -42,21 +51,21 @@ func TestCheckAccepts(t *testing.T) {
 func TestCheckRefuses(t *testing.T) {
 	for _, s := range []Spec{
 		{Step: ".."}, {Step: "-a"}, {Step: "a/b"},
-		{Cmd: []string{"a"}},
-		{Image: "i", Cmd: []string{""}}, {Image: "i", Cmd: []string{"a\x00"}}, {Image: "i", Cmd: []string{"\xff"}},
-		{Image: "i", Pull: "often"}, {Image: "i", Network: "cni:../x"}, {Image: "i", Timeout: -1},
-		{User: "-x"}, {User: "a:"}, {User: "a b"}, {Hostname: "-a"}, {Hostname: "a_b"}, {Hostname: strings.Repeat("a", 64)},
-		{Env: map[string]string{"": "x"}}, {Env: map[string]string{"a=b": "x"}}, {Env: map[string]string{"a": "\x00"}}, {Env: map[string]string{"a": "\xff"}},
-		{Output: "output"}, {Output: "/"}, {Output: "/a/../b"}, {Output: "/a/"}, {Output: "//a"}, {Output: "/proc"}, {Output: "/sys/fs"}, {Output: "/dev/shm"}, {Output: "/a\x00"},
-		{Cwd: "x"}, {Cwd: "/x/.."},
+		{Options: Options{Cmd: []string{"a"}}},
+		{Image: "i", Options: Options{Cmd: []string{""}}}, {Image: "i", Options: Options{Cmd: []string{"a\x00"}}}, {Image: "i", Options: Options{Cmd: []string{"\xff"}}},
+		{Image: "i", Pull: "often"}, {Image: "i", Options: Options{Network: "cni:../x"}}, {Image: "i", Timeout: -1},
+		{Options: Options{User: "-x"}}, {Options: Options{User: "a:"}}, {Options: Options{User: "a b"}}, {Options: Options{Hostname: "-a"}}, {Options: Options{Hostname: "a_b"}}, {Options: Options{Hostname: strings.Repeat("a", 64)}},
+		{Options: Options{Env: map[string]string{"": "x"}}}, {Options: Options{Env: map[string]string{"a=b": "x"}}}, {Options: Options{Env: map[string]string{"a": "\x00"}}}, {Options: Options{Env: map[string]string{"a": "\xff"}}},
+		{Options: Options{Output: "output"}}, {Options: Options{Output: "/"}}, {Options: Options{Output: "/a/../b"}}, {Options: Options{Output: "/a/"}}, {Options: Options{Output: "//a"}}, {Options: Options{Output: "/proc"}}, {Options: Options{Output: "/sys/fs"}}, {Options: Options{Output: "/dev/shm"}}, {Options: Options{Output: "/a\x00"}},
+		{Options: Options{Cwd: "x"}}, {Options: Options{Cwd: "/x/.."}},
 		{Inputs: []Input{{Step: "../a"}}}, {Inputs: []Input{{Step: "a", Run: "../r"}}}, {Inputs: []Input{{Step: "a"}, {Step: "a"}}},
 		{Inputs: []Input{{Step: "a", Path: "/output"}}}, {Mounts: []Mount{{"/h", "/output"}}}, {Mounts: []Mount{{"", "/c"}}}, {Mounts: []Mount{{"/a\x00", "/c"}}},
 		{Mounts: []Mount{{"/h", "/c"}}, Caches: []Cache{{Name: "c", Path: "/c"}}},
 		{Caches: []Cache{{Name: "..", Path: "/c"}}}, {Caches: []Cache{{Name: "c", Path: "/c", ReadOnly: true, Exclusive: true}}},
 	} {
-		var usage *UsageError
-		var name *workspace.NameError
-		if err := s.Check(); !errors.As(err, &usage) && !errors.As(err, &name) {
+		var usage *name.UsageError
+		var wrong *name.Error
+		if err := s.Check(); !errors.As(err, &usage) && !errors.As(err, &wrong) {
 			t.Errorf("%+v: %v", s, err)
 		} else if strings.ContainsAny(err.Error(), "\n\x00") {
 			t.Errorf("%+v: the error is not one line of text: %q", s, err)
@@ -73,7 +82,7 @@ func TestReadSpec(t *testing.T) {
 		"", "null null", "[]", "{", `{"step":"a"} {}`, `{"steps":"a"}`, `{"memory":1}`, `{"colour":"red"}`, `{"mounts":[{"host":"/a","path":"/b","rw":true}]}`,
 		`{"timeout":5}`, `{"timeout":"soon"}`, `{"cmd":"sh -c true"}`, `{"env":{"A":1}}`,
 	} {
-		var usage *UsageError
+		var usage *name.UsageError
 		if _, err := ReadSpec(strings.NewReader(text)); !errors.As(err, &usage) {
 			t.Errorf("%q: %v", text, err)
 		}
@@ -105,6 +114,7 @@ func checked(t *testing.T, s *Spec) {
 		t.Errorf("%s became %s, %v", data, twice, err)
 	}
 	seen := map[string]bool{}
+	s = s.Complete()
 	paths := []string{s.Output}
 	for _, in := range s.Inputs {
 		if !in.Copy {

@@ -9,15 +9,17 @@ import (
 	"strings"
 	"time"
 
+	"pipex/lib/name"
+
 	units "github.com/docker/go-units"
 )
 
 // ParseInput reads STEP[=RUN][:PATH].
 func ParseInput(s string) (Input, error) {
-	name, path, hasPath := strings.Cut(s, ":")
-	step, run, hasRun := strings.Cut(name, "=")
+	which, path, hasPath := strings.Cut(s, ":")
+	step, run, hasRun := strings.Cut(which, "=")
 	if step == "" || hasRun && run == "" || hasPath && path == "" {
-		return Input{}, Usage("invalid input %q: STEP[=RUN][:PATH]", s)
+		return Input{}, name.Usage("invalid input %q: STEP[=RUN][:PATH]", s)
 	}
 	return Input{Step: step, Run: run, Path: path}, nil
 }
@@ -26,10 +28,10 @@ func ParseInput(s string) (Input, error) {
 func ParseMount(s string) (Mount, error) {
 	host, path, ok := strings.Cut(s, ":")
 	if !ok || host == "" || path == "" {
-		return Mount{}, Usage("invalid mount %q: HOST:PATH", s)
+		return Mount{}, name.Usage("invalid mount %q: HOST:PATH", s)
 	}
 	if strings.Contains(path, ":") {
-		return Mount{}, Usage("invalid mount %q: HOST:PATH, always read-only; a host path with a colon is given through --spec", s)
+		return Mount{}, name.Usage("invalid mount %q: HOST:PATH, always read-only; a host path with a colon is given through --spec", s)
 	}
 	return Mount{Host: host, Path: path}, nil
 }
@@ -39,7 +41,7 @@ func ParseTmpfs(s string) (Tmpfs, error) {
 	path, size, sized := strings.Cut(s, ":")
 	t := Tmpfs{Path: path}
 	if path == "" {
-		return t, Usage("invalid tmpfs %q: PATH[:SIZE]", s)
+		return t, name.Usage("invalid tmpfs %q: PATH[:SIZE]", s)
 	}
 	var err error
 	if sized {
@@ -50,11 +52,11 @@ func ParseTmpfs(s string) (Tmpfs, error) {
 
 // ParseSecret reads NAME, or NAME=FILE.
 func ParseSecret(s string) (Secret, error) {
-	name, file, ok := strings.Cut(s, "=")
-	if name == "" || ok && file == "" {
-		return Secret{}, Usage("invalid secret %q: NAME for the environment variable, or NAME=FILE", s)
+	secret, file, ok := strings.Cut(s, "=")
+	if secret == "" || ok && file == "" {
+		return Secret{}, name.Usage("invalid secret %q: NAME for the environment variable, or NAME=FILE", s)
 	}
-	return Secret{Name: name, File: file}, nil
+	return Secret{Name: secret, File: file}, nil
 }
 
 // ParseCache reads NAME:PATH[:ro|:exclusive].
@@ -66,21 +68,21 @@ func ParseCache(s string) (Cache, error) {
 		c.Exclusive = parts[2] == "exclusive"
 	}
 	if len(parts) < 2 || len(parts) > 3 || len(parts) == 3 && !c.ReadOnly && !c.Exclusive {
-		return c, Usage("invalid cache %q: NAME:PATH[:ro|:exclusive]", s)
+		return c, name.Usage("invalid cache %q: NAME:PATH[:ro|:exclusive]", s)
 	}
 	c.Path = parts[1]
 	return c, nil
 }
 
-// ParseEnv reads K=V, or K for the caller's own value of K, which must be set.
-func ParseEnv(s string) (key, value string, err error) {
+// ParseEnv reads K=V, or K for the value that lookup has for it, which must be set.
+func ParseEnv(s string, lookup func(string) (string, bool)) (key, value string, err error) {
 	key, value, ok := strings.Cut(s, "=")
 	if key == "" {
-		return "", "", Usage("invalid environment variable %q: K=V, or K for its value here", s)
+		return "", "", name.Usage("invalid environment variable %q: K=V, or K for its value here", s)
 	}
 	if !ok {
-		if value, ok = os.LookupEnv(key); !ok {
-			return "", "", Usage("environment variable %q is not set here; give it as %s=VALUE", key, key)
+		if value, ok = lookup(key); !ok {
+			return "", "", name.Usage("environment variable %q is not set here; give it as %s=VALUE", key, key)
 		}
 	}
 	return key, value, nil
@@ -90,7 +92,7 @@ func ParseEnv(s string) (key, value string, err error) {
 func ParseSize(s string) (Size, error) {
 	n, err := units.RAMInBytes(s)
 	if err != nil || n <= 0 {
-		return 0, Usage("invalid size %q: such as 512m or 2g", s)
+		return 0, name.Usage("invalid size %q: such as 512m or 2g", s)
 	}
 	return Size(n), nil
 }
@@ -101,9 +103,9 @@ var networkName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`)
 // ParseNetwork reads a network; empty is empty.
 func ParseNetwork(s string) (Network, error) {
 	n := Network(s)
-	name, isCNI := strings.CutPrefix(s, networkCNI)
-	if n != "" && n != NetworkNone && n != NetworkHost && n != NetworkBridge && !(isCNI && networkName.MatchString(name)) {
-		return "", Usage("invalid network %q: none, host, bridge or cni:NAME", s)
+	cni, isCNI := strings.CutPrefix(s, networkCNI)
+	if n != "" && n != NetworkNone && n != NetworkHost && n != NetworkBridge && !(isCNI && networkName.MatchString(cni)) {
+		return "", name.Usage("invalid network %q: none, host, bridge or cni:NAME", s)
 	}
 	return n, nil
 }
@@ -123,7 +125,7 @@ func ParseAge(s string) (time.Duration, error) {
 		d = time.Duration(n) * day
 	}
 	if err != nil || d < 0 {
-		return 0, Usage("invalid age %q: such as 90s, 12h or 30d", s)
+		return 0, name.Usage("invalid age %q: such as 90s, 12h or 30d", s)
 	}
 	return d, nil
 }
@@ -149,7 +151,7 @@ func ReadEnvFile(path string, env map[string]string) error {
 		}
 		key, value, ok := strings.Cut(line, "=")
 		if !ok || key == "" || strings.ContainsAny(key, " \t") {
-			return Usage("%s:%d: not K=V: %q", path, n, line)
+			return name.Usage("%s:%d: not K=V: %q", path, n, line)
 		}
 		env[key] = value
 	}

@@ -8,70 +8,87 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"strconv"
 	"strings"
 	"time"
+
+	"pipex/lib/name"
 )
 
-// Spec describes one step. Its JSON form is what pipex-prepare --spec reads:
-// unknown keys are errors.
+// Spec describes one step, as it is asked for. Its JSON form is what
+// pipex-prepare --spec reads: unknown keys are errors. The zero Spec is a step
+// without a container, whose output somebody else fills.
 type Spec struct {
-	Step  string `json:"step,omitempty"`
-	Name  string `json:"name,omitempty"`
+	// Step is the step's name, and Name what people call it.
+	Step string `json:"step,omitempty"`
+	Name string `json:"name,omitempty"`
+	// Image is a reference, such as busybox; without one there is no container.
 	Image string `json:"image,omitempty"`
 	Pull  Pull   `json:"pull,omitempty"`
-	// Platform is OS/ARCH[/VARIANT], where an image has several.
-	Platform string   `json:"platform,omitempty"`
-	Cmd      []string `json:"cmd,omitempty"`
-	// Entrypoint replaces the image's; it is none if it is empty and not nil, and
-	// the image's own command does not count then, as docker has it.
-	Entrypoint *[]string `json:"entrypoint,omitempty"`
+	Options
 	// Setup is executed before the command; nil for none.
-	Setup   *Setup            `json:"setup,omitempty"`
-	Env     map[string]string `json:"env,omitempty"`
-	Cwd     string            `json:"cwd,omitempty"`
-	User    string            `json:"user,omitempty"`
-	Network Network           `json:"network,omitempty"`
-	Output  string            `json:"output,omitempty"`
-	Inputs  []Input           `json:"inputs,omitempty"`
-	Mounts  []Mount           `json:"mounts,omitempty"`
-	Caches  []Cache           `json:"caches,omitempty"`
-	// Sources are host files and directories of which the container has a copy
-	// that it can write to.
+	Setup  *Setup  `json:"setup,omitempty"`
+	Inputs []Input `json:"inputs,omitempty"`
+	Mounts []Mount `json:"mounts,omitempty"`
+	// Sources are host files and directories that the container gets a writable
+	// copy of.
 	Sources []Mount `json:"sources,omitempty"`
+	Caches  []Cache `json:"caches,omitempty"`
 	// Tmpfs are directories in memory.
-	Tmpfs   []Tmpfs  `json:"tmpfs,omitempty"`
-	Secrets []Secret `json:"secrets,omitempty"`
-	// Devices are names of the Container Device Interface's, VENDOR/CLASS=NAME.
-	Devices []string `json:"devices,omitempty"`
-	// CapAdd and CapDrop are capabilities(7), such as NET_RAW, or ALL.
-	CapAdd  []string `json:"capAdd,omitempty"`
-	CapDrop []string `json:"capDrop,omitempty"`
+	Tmpfs []Tmpfs `json:"tmpfs,omitempty"`
+	// Timeout ends the command; zero for none.
 	Timeout Duration `json:"timeout,omitempty"`
 	// Userns maps root of the container to the caller.
-	Userns   bool   `json:"userns,omitempty"`
-	ReadOnly bool   `json:"readOnly,omitempty"`
-	Hostname string `json:"hostname,omitempty"`
-	// NoInit has the command be process 1 itself, without an init before it.
-	NoInit bool `json:"noInit,omitempty"`
+	Userns bool `json:"userns,omitempty"`
 	Limits
+}
+
+// Options are decided by being asked for: a [Spec] and the [Pinned] made of it
+// have the same ones. A tag says what each means for the fingerprint; see
+// [Pinned.Fingerprint]. Zero values are the defaults.
+type Options struct {
+	// Platform is OS/ARCH[/VARIANT], for an image that has several; empty for
+	// this machine's.
+	Platform string `json:"platform,omitempty" fingerprint:"-" why:"the image's digest tells platforms apart"`
+	// Cmd is the command; the image's own if it is empty.
+	Cmd []string `json:"cmd,omitzero" fingerprint:"cmd" label:"command"`
+	// Entrypoint replaces the image's. Empty and not nil, it is none, and the
+	// image's own command does not count either, as in docker.
+	Entrypoint *[]string         `json:"entrypoint,omitempty" fingerprint:"entrypoint"`
+	Env        map[string]string `json:"env,omitempty" fingerprint:"env"`
+	// Cwd, User, Output and Hostname are the command's; the image's where it has
+	// them, else /, root, /output and pipex.
+	Cwd      string `json:"cwd,omitempty" fingerprint:"cwd" label:"working directory"`
+	User     string `json:"user,omitempty" fingerprint:"user"`
+	Output   string `json:"output,omitempty" fingerprint:"output"`
+	Hostname string `json:"hostname,omitempty" fingerprint:"hostname" label:"host name"`
+	// Network is what the command can reach; nothing if it is empty.
+	Network Network `json:"network,omitempty" fingerprint:"network"`
+	// ReadOnly makes the root file system read-only.
+	ReadOnly bool `json:"readOnly,omitempty" fingerprint:"readOnly" label:"read-only"`
+	// NoInit runs the command as process 1, without an init before it.
+	NoInit  bool     `json:"noInit,omitempty" fingerprint:"-" why:"an init only forwards signals and reaps orphans"`
+	Secrets []Secret `json:"secrets,omitempty" fingerprint:"secrets"`
+	// Devices are names of the Container Device Interface, VENDOR/CLASS=NAME.
+	Devices []string `json:"devices,omitempty" fingerprint:"devices,set"`
+	// CapAdd and CapDrop are capabilities(7), such as NET_RAW, or ALL.
+	CapAdd  []string `json:"capAdd,omitempty" fingerprint:"capAdd,set" label:"added capabilities"`
+	CapDrop []string `json:"capDrop,omitempty" fingerprint:"capDrop,set" label:"dropped capabilities"`
 }
 
 // Setup is a command that a run's first exec runs before the prepared one, on the
 // same writable layer, with a network and caches of its own.
 type Setup struct {
 	Cmd []string `json:"cmd"`
-	// Network is what it can reach; host if it is empty, since that is what a
-	// setup is for.
+	// Network is what it can reach; the host's network if it is empty.
 	Network Network `json:"network,omitempty"`
-	// Caches are those that it has besides the step's; one of the same name or at
-	// the same path comes in place of the step's.
+	// Caches come in addition to the step's. One with the name or the path of a
+	// cache of the step replaces it.
 	Caches []Cache `json:"caches,omitempty"`
 }
 
-// Networks are those that the step uses, at one time or another.
+// Networks are those that the setup and the command use.
 func (s *Spec) Networks() []Network {
 	if s.Setup == nil {
 		return []Network{s.Network}
@@ -79,19 +96,19 @@ func (s *Spec) Networks() []Network {
 	return []Network{s.Network, s.Setup.Network}
 }
 
-// Tmpfs is a directory in memory, as large as the memory allows if Size is zero.
+// Tmpfs is a directory in memory. Without a Size it may fill the memory.
 type Tmpfs struct {
 	Path string `json:"path"`
 	Size Size   `json:"size,omitempty"`
 }
 
-// Secret is a value that is read when the step is executed, and written down
-// nowhere: the container sees it as the file /run/secrets/NAME.
+// Secret is a value that exec reads and nothing records. The container sees it
+// as the file /run/secrets/NAME.
 type Secret struct {
 	Name string `json:"name"`
-	// File holds the value; the environment variable NAME does if it is empty.
+	// File holds the value; if it is empty, the environment variable NAME does.
 	File string `json:"file,omitempty"`
-	// Env passes the value in the variable NAME, too.
+	// Env passes the value in the variable NAME as well.
 	Env bool `json:"env,omitempty"`
 }
 
@@ -195,6 +212,8 @@ const (
 // Duration is written as Go writes it, such as "90s" or "1h30m".
 type Duration time.Duration
 
+func (d Duration) milliseconds() int64 { return time.Duration(d).Milliseconds() }
+
 // MarshalJSON implements [json.Marshaler].
 func (d Duration) MarshalJSON() ([]byte, error) { return json.Marshal(time.Duration(d).String()) }
 
@@ -209,22 +228,11 @@ func (d *Duration) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-// UsageError says that what the caller asked for makes no sense as it stands;
-// nothing was touched.
-type UsageError struct{ msg string }
-
-func (e *UsageError) Error() string { return e.msg }
-
-// Usage returns a [*UsageError] with a message as [fmt.Sprintf] makes it.
-func Usage(format string, args ...any) error {
-	return &UsageError{fmt.Sprintf(format, args...)}
-}
-
 // maxSpec bounds a specification, in bytes.
 const maxSpec = 16 << 20
 
 // ReadSpec reads the JSON form of one Spec and nothing after it. The errors
-// are [*UsageError]s; the result is not checked yet.
+// are [*name.UsageError]s; the result is not checked yet.
 func ReadSpec(r io.Reader) (*Spec, error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxSpec))
 	if err != nil {
@@ -234,10 +242,10 @@ func ReadSpec(r io.Reader) (*Spec, error) {
 	d.DisallowUnknownFields()
 	s := new(Spec)
 	if err := d.Decode(s); err != nil {
-		return nil, Usage("invalid spec: %v", err)
+		return nil, name.Usage("invalid spec: %v", err)
 	}
 	if _, err := d.Token(); err != io.EOF {
-		return nil, Usage("invalid spec: more than one JSON object")
+		return nil, name.Usage("invalid spec: more than one JSON object")
 	}
 	return s, nil
 }

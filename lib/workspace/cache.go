@@ -5,25 +5,26 @@ import (
 	"fmt"
 	"os"
 
+	"pipex/lib/name"
 	"pipex/lib/tree"
 )
 
 // CachePath is where the cache is kept; it need not exist.
-func (ws *Workspace) CachePath(name string) (string, error) {
-	if err := CheckName("cache", name); err != nil {
+func (ws *Workspace) CachePath(cache string) (string, error) {
+	if err := name.Check("cache", cache); err != nil {
 		return "", err
 	}
-	return ws.path(cachesDir, name), nil
+	return ws.path(cachesDir, cache), nil
 }
 
 // PrepareCache makes the cache if it does not exist and returns its path.
-func (ws *Workspace) PrepareCache(name string) (string, error) {
-	path, err := ws.CachePath(name)
+func (ws *Workspace) PrepareCache(cache string) (string, error) {
+	path, err := ws.CachePath(cache)
 	if err != nil {
 		return "", err
 	}
 	if err := os.MkdirAll(path, 0o777); err != nil {
-		return "", fmt.Errorf("cannot prepare cache %q: %w", name, err)
+		return "", fmt.Errorf("cannot prepare cache %q: %w", cache, err)
 	}
 	return path, nil
 }

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"sort"
 
+	"pipex/lib/name"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -25,10 +27,10 @@ type Link struct {
 //
 // It takes the workspace lock, shared, and the state lock.
 func (ws *Workspace) Link(ctx context.Context, step, id string) error {
-	if err := CheckName("step", step); err != nil {
+	if err := name.Check("step", step); err != nil {
 		return err
 	}
-	if err := CheckName("run", id); err != nil {
+	if err := name.Check("run", id); err != nil {
 		return err
 	}
 	shared, err := ws.Shared(ctx)
@@ -64,7 +66,6 @@ func (ws *Workspace) Link(ctx context.Context, step, id string) error {
 	if err != nil {
 		return fmt.Errorf("cannot link step %q: %w", step, err)
 	}
-	ws.unclaim(id)
 	return nil
 }
 
@@ -147,7 +148,7 @@ func (ws *Workspace) mendState(ctx context.Context) error {
 // [ErrNoStep] when there is none. It takes no lock; a reader that needs the
 // run to stay takes the workspace lock first.
 func (ws *Workspace) Linked(step string) (string, error) {
-	if err := CheckName("step", step); err != nil {
+	if err := name.Check("step", step); err != nil {
 		return "", err
 	}
 	// Opening the directory makes a network file system look again.
@@ -167,7 +168,7 @@ func (ws *Workspace) Linked(step string) (string, error) {
 		return "", fmt.Errorf("cannot read the link of step %q: %w", step, err)
 	}
 	id := filepath.Base(target)
-	if CheckName("run", id) != nil || filepath.Clean(target) != path.Join("..", runsDir, id) {
+	if name.Check("run", id) != nil || filepath.Clean(target) != path.Join("..", runsDir, id) {
 		return "", fmt.Errorf("the link of step %q points to %q, not to a run; pipex-link %s RUN mends it", step, target, step)
 	}
 	return id, nil
@@ -183,7 +184,7 @@ func (ws *Workspace) Links() ([]Link, error) {
 	var links []Link
 	var damaged []error
 	for _, e := range entries {
-		if e.Type()&fs.ModeSymlink == 0 || CheckName("step", e.Name()) != nil {
+		if e.Type()&fs.ModeSymlink == 0 || name.Check("step", e.Name()) != nil {
 			continue
 		}
 		id, err := ws.Linked(e.Name())

@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"pipex/lib/name"
 )
 
 // stateSteps is what another reader finds in state.json.
@@ -137,7 +139,7 @@ func TestDamagedLinksAreTold(t *testing.T) {
 	if len(links) != 1 || links[0] != (Link{"good", "run"}) || err == nil {
 		t.Errorf("%v, %v", links, err)
 	}
-	if err := ws.Prune(context.Background(), PruneOptions{}, func(id string) { t.Errorf("pruned %s", id) }); err == nil {
+	if _, err := ws.Prune(context.Background(), PruneOptions{}, func(id string) { t.Errorf("pruned %s", id) }); err == nil {
 		t.Error("pruned with links that cannot be read")
 	}
 	ok(t, ws.Link(context.Background(), "bad0", "run"))
@@ -198,7 +200,7 @@ func TestDamagedState(t *testing.T) {
 			if err == nil {
 				t.Error("linked all the same")
 			}
-			if err := ws.Prune(context.Background(), PruneOptions{}, func(id string) { t.Errorf("pruned %s", id) }); err == nil {
+			if _, err := ws.Prune(context.Background(), PruneOptions{}, func(id string) { t.Errorf("pruned %s", id) }); err == nil {
 				t.Error("pruned all the same")
 			}
 			ok(t, os.Rename(ws.path("state.json"), filepath.Join(t.TempDir(), "away")))
@@ -219,7 +221,7 @@ func FuzzState(f *testing.F) {
 	}
 	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, data []byte) {
-		ws, err := Create(dir, NewID())
+		ws, err := Create(dir, name.NewID())
 		ok(t, err)
 		defer os.RemoveAll(ws.Root)
 		ok(t, os.WriteFile(ws.path("state.json"), data, 0o644))

@@ -23,10 +23,9 @@ import (
 //
 //	run        exclusive, by whatever changes an open run or removes one:
 //	           prepare, exec, commit, discard, prune. exec holds it while the
-//	           command runs. Nobody waits until it is free: who finds it taken
-//	           says who has it, or passes the run over. exec, commit and
-//	           discard try again for a moment before that, since prune takes it
-//	           to see whether a run is anybody's.
+//	           command runs. It is waited for only as long as a killed process
+//	           takes to die: then a verb says who has it, and prune keeps the run. prune looks whether it
+//	           is taken (F_OFD_GETLK), and takes it only to remove the run.
 //	cache      exclusive, by exec for an exclusive cache while the command
 //	           runs. Several are taken in order of their names.
 //	workspace  shared by whatever adds a reference to a run (prepare, link,
@@ -34,12 +33,12 @@ import (
 //	state      exclusive, by link while it changes a link and state.json, and by
 //	           prune when it mends state.json.
 //
-// Of those that are waited for, cache comes before workspace and workspace
-// before state, so nobody waits in a circle. Since a run's is only tried, it
-// may be taken at any point.
+// Of those that are waited for, cache comes before workspace and workspace before
+// state, so nobody waits in a circle. A run's may be taken at any point, since
+// waiting for it has a short bound.
 //
-// Who holds a run or a cache is written beside it, in .pipex/holders, for
-// people only: nothing decides by it.
+// Who holds a run or a cache is written down in .pipex/holders, for people only:
+// nothing decides by it.
 const (
 	workspaceByte = 0
 	stateByte     = 1
@@ -106,11 +105,17 @@ func (ws *Workspace) tryExclusive() (*Lock, error) {
 	return l, err
 }
 
-// HoldRun takes the lock of a run for verb, without waiting: a [*BusyError]
-// tells who has it. The run need not exist.
+// dying is how long HoldRun waits for a lock: a process that was just killed holds its
+// locks until the kernel has taken it apart.
+const dying = 250 * time.Millisecond
+
+// HoldRun takes the lock of a run for verb. A run that another process goes on to hold
+// is a [*BusyError], which tells who has it. The run need not exist.
 func (ws *Workspace) HoldRun(id, verb string) (*Lock, error) {
-	l, err := ws.try(unix.F_WRLCK, offset("run", id))
-	if isHeld(err) {
+	ctx, cancel := context.WithTimeout(context.Background(), dying)
+	defer cancel()
+	l, err := ws.wait(ctx, unix.F_WRLCK, offset("run", id))
+	if isHeld(err) || errors.Is(err, context.DeadlineExceeded) {
 		return nil, &BusyError{What: fmt.Sprintf("run %q", id), By: ws.holder("run", id)}
 	}
 	if err != nil {
@@ -118,6 +123,31 @@ func (ws *Workspace) HoldRun(id, verb string) (*Lock, error) {
 	}
 	ws.tellHolder(l, "run", id, verb)
 	return l, nil
+}
+
+// Held returns a [*BusyError] if a process holds the lock of a run, and does not
+// take it. The answer may be out of date when it arrives: take the lock, and look
+// again, before removing anything.
+func (ws *Workspace) Held(id string) error {
+	held, err := ws.look(offset("run", id))
+	if err == nil && held {
+		return &BusyError{What: fmt.Sprintf("run %q", id), By: ws.holder("run", id)}
+	}
+	return err
+}
+
+// look tells whether another open file has a lock on a byte.
+func (ws *Workspace) look(at int64) (bool, error) {
+	f, err := ws.lockFile()
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	l := unix.Flock_t{Type: unix.F_WRLCK, Whence: unix.SEEK_SET, Start: at, Len: 1}
+	if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &l); err != nil {
+		return false, fmt.Errorf("cannot look at the locks of workspace %q: %w", ws.ID, err)
+	}
+	return l.Type != unix.F_UNLCK, nil
 }
 
 // HoldCache takes the lock of an exclusive cache for verb and waits for its

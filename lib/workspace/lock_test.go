@@ -100,3 +100,18 @@ func TestMarkWaitsForReferences(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// Looking whether a run is held tells the truth and takes nothing.
+func TestHeldLooksOnly(t *testing.T) {
+	ws, _ := newWorkspace(t)
+	ok(t, ws.Held("run"))
+	lock, err := ws.HoldRun("run", "exec")
+	ok(t, err)
+	var busy *BusyError
+	if err := ws.Held("run"); !errors.As(err, &busy) || busy.By == nil || busy.By.Verb != "exec" {
+		t.Errorf("%v", err)
+	}
+	ok(t, ws.Held("another"))
+	lock.Release()
+	ok(t, ws.Held("run"))
+}

@@ -1,50 +1,47 @@
 package workspace
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
-	"fmt"
+	"context"
+	"errors"
+	"io/fs"
 	"os"
-	"strings"
+	"path/filepath"
+	"regexp"
+	"slices"
 
-	"golang.org/x/sys/unix"
+	"pipex/lib/name"
 )
 
+// fingerprintsDir holds a directory for each fingerprint, and in it an empty file
+// for each successful run that has it: a lookup opens one directory, however many
+// runs there are. A name may outlive its run, so whoever finds one looks at the
+// run itself. Without the directory, as in a workspace of another tool, the runs
+// themselves are read.
+const fingerprintsDir = private + "/fingerprints"
+
+// fingerprintForm is what may become a directory's name.
+var fingerprintForm = regexp.MustCompile(`^[0-9A-Za-z]{1,128}$`)
+
 // Lookup finds the latest committed, successful run with a fingerprint, linked or
-// not; it returns no id and no error if there is none.
-//
-// What is known of committed runs, which do not change, is kept in .pipex, so that
-// looking costs one lstat(2) a run; failing to keep it is no error. The caller holds
-// the workspace lock, shared, so that the run stays as long.
+// not. It returns no id and no error if there is none. The caller holds the
+// workspace lock, shared, for as long as it needs the run.
 func (ws *Workspace) Lookup(fingerprint string) (string, error) {
-	runs, err := ws.Runs()
-	if err != nil {
+	if !fingerprintForm.MatchString(fingerprint) {
+		return "", nil
+	}
+	names, err := os.ReadDir(ws.path(fingerprintsDir, fingerprint))
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, missing := os.Lstat(ws.path(fingerprintsDir)); missing == nil {
+			return "", nil
+		}
+		names, err = os.ReadDir(ws.path(runsDir))
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", err
 	}
-	known := ws.readIndex()
-	index := make(map[string]indexed, len(runs))
-	unknown := 0
-	for _, run := range runs {
-		entry, ok := indexed{}, false
-		if entry.stamp, ok = stampOf(run.Dir); !ok {
-			continue // pruned just now
-		}
-		if old, same := known[run.ID]; same && old.stamp == entry.stamp {
-			entry = old
-		} else {
-			entry.fingerprint = run.offered()
-			unknown++
-		}
-		index[run.ID] = entry
-	}
-	// A few runs are read again as fast as the index is written.
-	if gone := len(known) + unknown - len(index); unknown+gone > indexSlack {
-		ws.writeIndex(index)
-	}
-	for i := len(runs) - 1; i >= 0; i-- {
-		if entry, ok := index[runs[i].ID]; ok && fingerprint != "" && entry.fingerprint == fingerprint && runs[i].offered() == fingerprint {
-			return runs[i].ID, nil
+	for _, n := range slices.Backward(names) {
+		if name.Check("run", n.Name()) == nil && ws.committed(n.Name()).offered() == fingerprint {
+			return n.Name(), nil
 		}
 	}
 	return "", nil
@@ -60,63 +57,66 @@ func (r Run) offered() string {
 	return m.Fingerprint
 }
 
-// indexed is what the index knows of a run: its directory, by inode and time of
-// modification, and its fingerprint.
-type indexed struct{ stamp, fingerprint string }
-
-// indexSlack is how many changes of runs/ the index may be behind.
-const indexSlack = 16
-
-// indexHeader begins the index; a line for each run follows, id, stamp and
-// fingerprint, and then the SHA-256 of all that.
-const indexHeader = "pipex index 1\n"
-
-func stampOf(dir string) (string, bool) {
-	var s unix.Stat_t
-	if unix.Lstat(dir, &s) != nil {
-		return "", false
+// Index makes the directory of fingerprints if there is none, from all committed
+// runs. It takes the workspace lock, alone, if it has to.
+func (ws *Workspace) Index(ctx context.Context) error {
+	if _, err := os.Lstat(ws.path(fingerprintsDir)); !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
-	return fmt.Sprintf("%d:%d.%d", s.Ino, s.Mtim.Sec, s.Mtim.Nsec), true
+	lock, err := ws.exclusive(ctx)
+	if err != nil {
+		return err
+	}
+	defer lock.Release()
+	draft, err := ws.Scratch(linking)
+	if err == nil {
+		err = os.Mkdir(draft, 0o777)
+	}
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(draft)
+	runs, err := ws.Runs()
+	for _, run := range runs {
+		if err == nil {
+			err = addName(draft, run.offered(), run.ID)
+		}
+	}
+	if err == nil {
+		err = renameNew(draft, ws.path(fingerprintsDir))
+	}
+	if errors.Is(err, ErrExists) {
+		return nil // another process has made it meanwhile
+	}
+	return err
 }
 
-func (ws *Workspace) indexPath() string { return ws.path(private, "index") }
-
-// readIndex returns nothing of an index that is not whole.
-func (ws *Workspace) readIndex() map[string]indexed {
-	data, _ := os.ReadFile(ws.indexPath())
-	end := len(data) - 2*sha256.Size
-	if end < 0 || !bytes.HasPrefix(data, []byte(indexHeader)) || string(data[end:]) != sumOf(data[:end]) {
+// enter notes the fingerprint of a run that is being committed. The caller holds
+// the workspace lock, shared, until the run is in runs/: so a directory that is
+// made afterwards has the run as well.
+func (ws *Workspace) enter(m *Meta) error {
+	if _, err := os.Lstat(ws.path(fingerprintsDir)); err != nil || m.Status != Success {
 		return nil
 	}
-	known := make(map[string]indexed, bytes.Count(data, []byte("\n")))
-	for line := range strings.Lines(string(data[len(indexHeader):end])) {
-		fields := strings.Split(strings.TrimSuffix(line, "\n"), " ")
-		if len(fields) == 3 {
-			known[fields[0]] = indexed{fields[1], fields[2]}
-		}
-	}
-	return known
+	return addName(ws.path(fingerprintsDir), m.Fingerprint, m.RunID)
 }
 
-func (ws *Workspace) writeIndex(index map[string]indexed) {
-	var b bytes.Buffer
-	b.WriteString(indexHeader)
-	for id, entry := range index {
-		if !strings.ContainsAny(entry.fingerprint, " \n") {
-			fmt.Fprintf(&b, "%s %s %s\n", id, entry.stamp, entry.fingerprint)
-		}
+func addName(dir, fingerprint, id string) error {
+	if !fingerprintForm.MatchString(fingerprint) {
+		return nil
 	}
-	b.WriteString(sumOf(b.Bytes()))
-	tmp, err := ws.Scratch(linking)
-	if err != nil {
-		return
+	dir = filepath.Join(dir, fingerprint)
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return err
 	}
-	if os.WriteFile(tmp, b.Bytes(), 0o666) != nil || os.Rename(tmp, ws.indexPath()) != nil {
-		os.Remove(tmp)
-	}
+	return os.WriteFile(filepath.Join(dir, id), nil, 0o666)
 }
 
-func sumOf(data []byte) string {
-	sum := sha256.Sum256(data)
-	return hex.EncodeToString(sum[:])
+// leave removes the name of a run that is gone, and the directory with the last one.
+func (ws *Workspace) leave(fingerprint, id string) {
+	if fingerprintForm.MatchString(fingerprint) {
+		dir := ws.path(fingerprintsDir, fingerprint)
+		os.Remove(filepath.Join(dir, id))
+		os.Remove(dir) // fails while it has others
+	}
 }

@@ -3,6 +3,7 @@ package workspace
 import (
 	"fmt"
 	"os"
+	"slices"
 	"testing"
 )
 
@@ -13,49 +14,61 @@ func find(t *testing.T, ws *Workspace, fingerprint string) string {
 	return id
 }
 
+// The same is found whether the directory of fingerprints is there from the
+// beginning, is made later, or never.
 func TestLookup(t *testing.T) {
+	for when, index := range map[string]int{"first": 0, "in between": 5, "last": 10, "never": 99} {
+		t.Run(when, func(t *testing.T) {
+			ws, _ := newWorkspace(t)
+			if got := find(t, ws, "a"); got != "" {
+				t.Errorf("an empty workspace has %q", got)
+			}
+			for i := range 10 {
+				if i == index {
+					ok(t, ws.Index(t.Context()))
+				}
+				commit(t, ws, Meta{RunID: fmt.Sprintf("%02d", i), Fingerprint: fmt.Sprint(i % 4)})
+			}
+			failed := Meta{RunID: "98", Fingerprint: "1", Status: Failure}
+			_, err := ws.Commit(t.Context(), stage(t, ws, failed), &failed)
+			ok(t, err)
+			commit(t, ws, Meta{RunID: "99"})
+			if index == 10 {
+				ok(t, ws.Index(t.Context()))
+			}
+			for fingerprint, want := range map[string]string{"1": "09", "2": "06", "9": "", "": "", "../../runs": ""} {
+				if got := find(t, ws, fingerprint); got != want {
+					t.Errorf("%q: got %q, want %q", fingerprint, got, want)
+				}
+			}
+
+			// A run that is gone, and another that has its id since.
+			ok(t, os.RemoveAll(ws.path(runsDir, "09")))
+			if got := find(t, ws, "1"); got != "05" {
+				t.Errorf("got %q, want the latest that is left", got)
+			}
+			commit(t, ws, Meta{RunID: "09", Fingerprint: "other"})
+			if got := find(t, ws, "other"); got != "09" {
+				t.Errorf("got %q, want the new run of an old id", got)
+			}
+			if got := find(t, ws, "1"); got != "05" {
+				t.Errorf("got %q", got)
+			}
+		})
+	}
+}
+
+func TestPruneForgetsFingerprints(t *testing.T) {
 	ws, _ := newWorkspace(t)
-	if got := find(t, ws, "a"); got != "" {
-		t.Errorf("an empty workspace has %q", got)
+	ok(t, ws.Index(t.Context()))
+	commit(t, ws, Meta{RunID: "a", Fingerprint: "1"})
+	commit(t, ws, Meta{RunID: "b", Fingerprint: "1"})
+	commit(t, ws, Meta{RunID: "c", Fingerprint: "2"})
+	prune(t, ws, PruneOptions{Keep: []string{"a"}})
+	if left := names(t, ws, fingerprintsDir); !slices.Equal(left, []string{"1"}) {
+		t.Errorf("left: %v", left)
 	}
-	for i := range 2 * indexSlack {
-		commit(t, ws, Meta{RunID: fmt.Sprintf("%02d", i), Fingerprint: fmt.Sprint(i % 4)})
-	}
-	failed := Meta{RunID: "98", Fingerprint: "1", Status: Failure}
-	_, err := ws.Commit(t.Context(), stage(t, ws, failed), &failed)
-	ok(t, err)
-	commit(t, ws, Meta{RunID: "99"})
-
-	// The second time most is known; the third time the index is damaged.
-	for range 2 {
-		if got := find(t, ws, "1"); got != "29" {
-			t.Errorf("got %q, want the latest successful run", got)
-		}
-		if got := find(t, ws, "9"); got != "" {
-			t.Errorf("nobody has 9, got %q", got)
-		}
-		if got := find(t, ws, ""); got != "" {
-			t.Errorf("a run without a fingerprint was found: %q", got)
-		}
-	}
-	data, err := os.ReadFile(ws.indexPath())
-	ok(t, err)
-	data[len(data)/2] ^= 1
-	ok(t, os.WriteFile(ws.indexPath(), data, 0o666))
-	if got := find(t, ws, "1"); got != "29" {
-		t.Errorf("with a damaged index: got %q", got)
-	}
-
-	// A run that is gone, and another that has its id since.
-	ok(t, os.RemoveAll(ws.path(runsDir, "29")))
-	if got := find(t, ws, "1"); got != "25" {
-		t.Errorf("got %q, want the latest that is left", got)
-	}
-	commit(t, ws, Meta{RunID: "29", Fingerprint: "other"})
-	if got := find(t, ws, "other"); got != "29" {
-		t.Errorf("got %q, want the new run of an old id", got)
-	}
-	if got := find(t, ws, "1"); got != "25" {
+	if got := find(t, ws, "1"); got != "a" {
 		t.Errorf("got %q", got)
 	}
 }
@@ -74,6 +87,9 @@ func BenchmarkLookup(b *testing.B) {
 		if err := os.WriteFile(dir+"/meta.json", []byte(text), 0o666); err != nil {
 			b.Fatal(err)
 		}
+	}
+	if err := ws.Index(b.Context()); err != nil {
+		b.Fatal(err)
 	}
 	for b.Loop() {
 		if id, err := ws.Lookup(fmt.Sprintf("%064d", 7)); id != "0007" || err != nil {

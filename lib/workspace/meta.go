@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"pipex/lib/idmap"
+	"pipex/lib/step"
 )
 
 // Status is how far a run has come.
@@ -24,157 +24,87 @@ const (
 	Failure  Status = "failure"
 )
 
-// Meta is the record of a run, its meta.json. The fields down to Status are
-// those of @livingdata/pipex 0.0.9, under the same names; the others are ours.
+// Meta is the record of a run, its meta.json: the decided step, and what became of
+// it. Fields of @livingdata/pipex 0.0.9 have its names; those that it does not know
+// come with a later one of ours. A field that is left out has its zero value.
 type Meta struct {
-	RunID        string            `json:"runId"`
-	StepID       string            `json:"stepId,omitempty"`
-	StepName     string            `json:"stepName,omitempty"`
-	StartedAt    *Time             `json:"startedAt,omitempty"`
-	FinishedAt   *Time             `json:"finishedAt,omitempty"`
-	DurationMs   int64             `json:"durationMs"`
-	ExitCode     *int              `json:"exitCode,omitempty"`
-	Image        string            `json:"image"`
-	Cmd          []string          `json:"cmd"`
-	Env          map[string]string `json:"env,omitempty"`
-	Inputs       []Input           `json:"inputs,omitempty"`
-	Mounts       []Mount           `json:"mounts,omitempty"`
-	Caches       []string          `json:"caches,omitempty"`
-	AllowNetwork bool              `json:"allowNetwork"`
-	Fingerprint  string            `json:"fingerprint"`
-	Status       Status            `json:"status"`
-
+	RunID string `json:"runId"`
+	step.Pinned
+	// Fingerprint is that of the decided step, in hexadecimal.
+	Fingerprint string `json:"fingerprint"`
+	// StartedAt, FinishedAt, DurationMs (milliseconds) and ExitCode are those of the
+	// exec that decides the result; without one they are missing or zero. ExitCode
+	// is 124 for a command that timed out.
+	StartedAt  *Time  `json:"startedAt,omitempty"`
+	FinishedAt *Time  `json:"finishedAt,omitempty"`
+	DurationMs int64  `json:"durationMs"`
+	ExitCode   *int   `json:"exitCode,omitempty"`
+	Status     Status `json:"status"`
 	// Reason says in words why a run failed where the exit code does not.
-	Reason      string       `json:"reason,omitempty"`
-	PreparedAt  Time         `json:"preparedAt"`
-	ImageDigest string       `json:"imageDigest,omitempty"`
-	ImageID     string       `json:"imageId,omitempty"`
-	Platform    string       `json:"platform,omitempty"`
-	Cwd         string       `json:"cwd,omitempty"`
-	User        string       `json:"user,omitempty"`
-	Network     string       `json:"network,omitempty"`
-	Output      string       `json:"output,omitempty"`
-	TimeoutMs   int64        `json:"timeoutMs,omitempty"`
-	ReadOnly    bool         `json:"readOnly,omitempty"`
-	Hostname    string       `json:"hostname,omitempty"`
-	NoInit      bool         `json:"noInit,omitempty"`
-	Limits      *Limits      `json:"limits,omitempty"`
-	CacheMounts []CacheMount `json:"cacheMounts,omitempty"`
-	Sources     []Mount      `json:"sources,omitempty"`
-	Tmpfs       []Tmpfs      `json:"tmpfs,omitempty"`
-	Secrets     []Secret     `json:"secrets,omitempty"`
-	Devices     []string     `json:"devices,omitempty"`
-	CapAdd      []string     `json:"capAdd,omitempty"`
-	CapDrop     []string     `json:"capDrop,omitempty"`
-	Userns      *idmap.Map   `json:"userns,omitempty"`
-	Setup       *Setup       `json:"setup,omitempty"`
-	Entrypoint  *[]string    `json:"entrypoint,omitempty"`
-	Container   *Container   `json:"container,omitempty"`
-	Usage       *Usage       `json:"usage,omitempty"`
-	Execs       []Exec       `json:"execs,omitempty"`
-	Artifacts   *Artifacts   `json:"artifacts,omitempty"`
-	Version     string       `json:"pipexVersion"`
-	Host        string       `json:"host"`
+	Reason string `json:"reason,omitempty"`
+	// PreparedAt is when prepare made the run.
+	PreparedAt Time `json:"preparedAt"`
+	// Container is missing for a run that was prepared without an image.
+	Container *Container `json:"container,omitempty"`
+	// Usage is that of the exec that decides the result.
+	Usage *Usage `json:"usage,omitempty"`
+	// Execs are all executions, in the order in which they began.
+	Execs []Exec `json:"execs,omitempty"`
+	// Artifacts sum up what commit published; missing while the run is open.
+	Artifacts *Artifacts `json:"artifacts,omitempty"`
+	// Version is the pipex that prepared the run, and Host the machine.
+	Version string `json:"pipexVersion"`
+	Host    string `json:"host"`
 }
 
-// Input is a committed run whose artifacts a run reads.
-type Input struct {
-	Step      string `json:"step"`
-	RunID     string `json:"runId"`
-	MountedAs string `json:"mountedAs,omitempty"`
-	// Digest is that of the input's artifacts.
-	Digest string `json:"digest"`
-	// Copied says that the artifacts were copied into the output instead.
-	Copied bool `json:"copied,omitempty"`
-}
-
-// Mount is a host directory or file that a run reads.
-type Mount struct {
-	HostPath      string `json:"hostPath"`
-	ContainerPath string `json:"containerPath"`
-	// Digest is that of the content at the time of prepare.
-	Digest string `json:"digest"`
-}
-
-// CacheMount is where a run sees a cache.
-type CacheMount struct {
-	Name      string `json:"name"`
-	Path      string `json:"path"`
-	ReadOnly  bool   `json:"readOnly,omitempty"`
-	Exclusive bool   `json:"exclusive,omitempty"`
-}
-
-// Setup is what a run's first exec runs before the command.
-type Setup struct {
-	Cmd          []string     `json:"cmd"`
-	AllowNetwork bool         `json:"allowNetwork"`
-	Network      string       `json:"network"`
-	Caches       []string     `json:"caches,omitempty"`
-	CacheMounts  []CacheMount `json:"cacheMounts,omitempty"`
-}
-
-// Tmpfs is a directory in memory.
-type Tmpfs struct {
-	Path  string `json:"path"`
-	Bytes int64  `json:"bytes,omitempty"`
-}
-
-// Secret says where a secret comes from when the run is executed; its value is
-// not recorded.
-type Secret struct {
-	Name string `json:"name"`
-	File string `json:"file,omitempty"`
-	Env  bool   `json:"env,omitempty"`
-}
-
-// Limits bound what a run may use.
-type Limits struct {
-	MemoryBytes int64    `json:"memoryBytes,omitempty"`
-	CPUs        float64  `json:"cpus,omitempty"`
-	Pids        int64    `json:"pids,omitempty"`
-	ShmBytes    int64    `json:"shmBytes,omitempty"`
-	Ulimits     []string `json:"ulimits,omitempty"`
-	// LogMaxBytes is how much of each log is kept.
-	LogMaxBytes int64 `json:"logMaxBytes,omitempty"`
-}
-
-// Usage is what an exec has used, as far as the machine's control groups tell.
+// Usage is what an exec has used, read from its control groups. What they do not
+// tell is zero.
 type Usage struct {
-	// PeakMemoryBytes includes the page cache of what it read and wrote.
+	// PeakMemoryBytes includes the page cache of the files that it read and wrote.
 	PeakMemoryBytes int64 `json:"peakMemoryBytes,omitempty"`
-	CPUMs           int64 `json:"cpuMs"`
-	// OOMKilled says that a process of it was killed for want of memory.
+	// CPUMs is the time on processors, in milliseconds.
+	CPUMs int64 `json:"cpuMs"`
+	// OOMKilled says that the kernel killed one of its processes because memory ran out.
 	OOMKilled bool `json:"oomKilled,omitempty"`
 }
 
-// Container is what a run owns in containerd: a lease, a snapshot and a
-// container, all called ID in Namespace; and what the image says of a process.
+// Container names what a run owns in containerd, a lease, a snapshot and a container,
+// all called ID in Namespace; and what the image says of a process.
 type Container struct {
-	ID          string   `json:"id"`
-	Namespace   string   `json:"namespace"`
-	Snapshotter string   `json:"snapshotter"`
-	ChainID     string   `json:"chainId"`
-	Entrypoint  []string `json:"entrypoint,omitempty"`
-	Env         []string `json:"env,omitempty"`
+	ID          string `json:"id"`
+	Namespace   string `json:"namespace"`
+	Snapshotter string `json:"snapshotter"`
+	// ChainID is the snapshot of the image's layers.
+	ChainID string `json:"chainId"`
+	// Entrypoint and Env come before the step's own command and variables.
+	Entrypoint []string `json:"entrypoint,omitempty"`
+	Env        []string `json:"env,omitempty"`
 }
 
-// Exec is one execution of a run, in the order in which they began.
+// Exec is one execution of a run.
 type Exec struct {
+	// Cmd is the whole command, entrypoint included.
 	Cmd []string `json:"cmd"`
 	// Override says that the command was not the prepared one; such an exec
 	// does not decide the run's result.
 	Override bool `json:"override,omitempty"`
 	// Setup says that it was the run's setup.
-	Setup      bool   `json:"setup,omitempty"`
-	Network    string `json:"network,omitempty"`
-	Terminal   bool   `json:"terminal,omitempty"`
-	StartedAt  Time   `json:"startedAt"`
-	FinishedAt *Time  `json:"finishedAt,omitempty"`
-	DurationMs int64  `json:"durationMs"`
-	ExitCode   *int   `json:"exitCode,omitempty"`
+	Setup bool `json:"setup,omitempty"`
+	// Network is what it could reach.
+	Network step.Network `json:"network,omitempty"`
+	// Terminal says that it had a terminal; its stderr is then in stdout.log.
+	Terminal  bool `json:"terminal,omitempty"`
+	StartedAt Time `json:"startedAt"`
+	// FinishedAt is missing while it runs.
+	FinishedAt *Time `json:"finishedAt,omitempty"`
+	DurationMs int64 `json:"durationMs"`
+	// ExitCode is the command's own status, or 128 and the number of the signal
+	// that ended it; missing if there is none.
+	ExitCode *int `json:"exitCode,omitempty"`
 	// Signal is what 128 less than the exit code stands for: most likely it
 	// ended the command, which may as well have returned that code.
-	Signal   string `json:"signal,omitempty"`
+	Signal string `json:"signal,omitempty"`
+	// TimedOut says that the command was ended because its time was up.
 	TimedOut bool   `json:"timedOut,omitempty"`
 	Usage    *Usage `json:"usage,omitempty"`
 	// Error says why there is no exit code of the command's own.
@@ -183,8 +113,8 @@ type Exec struct {
 	// begins, in bytes.
 	StdoutOffset int64 `json:"stdoutOffset"`
 	StderrOffset int64 `json:"stderrOffset"`
-	// LogMaxBytes is how much of each was to be kept, if not all; StdoutDropped and
-	// StderrDropped are how much more the command wrote.
+	// LogMaxBytes is how much of each log was to be kept, 0 for all of it.
+	// StdoutDropped and StderrDropped are how many bytes more the command wrote.
 	LogMaxBytes   int64 `json:"logMaxBytes,omitempty"`
 	StdoutDropped int64 `json:"stdoutDropped,omitempty"`
 	StderrDropped int64 `json:"stderrDropped,omitempty"`
@@ -192,9 +122,11 @@ type Exec struct {
 
 // Artifacts sums up what a committed run holds.
 type Artifacts struct {
+	// Digest is over names, content and modes; see [tree.Tree.Digest].
 	Digest string `json:"digest"`
-	Files  int    `json:"files"`
-	Bytes  int64  `json:"bytes"`
+	// Files counts regular files, and Bytes their sizes.
+	Files int   `json:"files"`
+	Bytes int64 `json:"bytes"`
 }
 
 // Time is written as JavaScript's Date.toISOString does: UTC, milliseconds.

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"pipex/lib/step"
 )
 
 // The record has the fields that @livingdata/pipex reads, in its forms.
@@ -17,9 +19,12 @@ func TestMetaIsReadByOthers(t *testing.T) {
 	at := &Time{time.Date(2026, 1, 2, 3, 4, 5, 6_700_000, time.FixedZone("", 3600))}
 	zero := 0
 	run := stage(t, ws, Meta{
-		RunID: "run", StepID: "step", StepName: "A <step> & more", StartedAt: at, FinishedAt: at, ExitCode: &zero, Image: "i", Cmd: []string{"c"},
-		Env: map[string]string{"K": "v"}, Inputs: []Input{{Step: "s", RunID: "r", MountedAs: "/input/s"}},
-		Mounts: []Mount{{HostPath: "/h", ContainerPath: "/c"}}, Caches: []string{"c"}, Status: Success,
+		RunID: "run", StartedAt: at, FinishedAt: at, ExitCode: &zero, Status: Success,
+		Pinned: step.Pinned{
+			StepID: "step", StepName: "A <step> & more", Image: "i", Options: step.Options{Cmd: []string{"c"}, Env: map[string]string{"K": "v"}},
+			Inputs: []step.PinnedInput{{Step: "s", RunID: "r", MountedAs: "/input/s"}},
+			Mounts: []step.PinnedMount{{HostPath: "/h", ContainerPath: "/c"}}, Caches: []string{"c"},
+		},
 	})
 	data, err := os.ReadFile(filepath.Join(run.Dir, "meta.json"))
 	ok(t, err)
@@ -44,7 +49,7 @@ func TestMetaRoundTrip(t *testing.T) {
 	run := stage(t, ws, Meta{RunID: "run"})
 	code := 7
 	want := Meta{
-		RunID: "run", StartedAt: &Time{time.UnixMilli(1700000000123).UTC()}, ExitCode: &code, Cmd: []string{"a", "<&>\u2028"}, Status: Failure,
+		RunID: "run", StartedAt: &Time{time.UnixMilli(1700000000123).UTC()}, ExitCode: &code, Pinned: step.Pinned{Options: step.Options{Cmd: []string{"a", "<&>\u2028"}}}, Status: Failure,
 		PreparedAt: Time{time.UnixMilli(1).UTC()}, Execs: []Exec{{Cmd: []string{"x"}, StartedAt: Time{time.UnixMilli(2).UTC()}, StdoutOffset: 1 << 40}},
 	}
 	ok(t, ws.WriteMeta(run, &want))

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"pipex/lib/name"
+
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 )
@@ -20,79 +22,90 @@ type PruneOptions struct {
 	Keep []string
 	// KeepLast keeps that many of the latest runs of each step.
 	KeepLast int
-	// OlderThan keeps the runs that finished less than this long ago.
+	// OlderThan keeps the runs that are younger; see [Run.Age].
 	OlderThan time.Duration
 	// DryRun removes nothing and reports what would be removed.
 	DryRun bool
 }
 
-// Prune removes the committed runs that nothing refers to and calls report
-// with the id of each one that is gone. Active, and never removed, are the
-// runs that a link or state.json names, those in opt.Keep, the inputs of every
-// open run, and a run that a process holds.
+// Prune removes the committed runs that nothing refers to and that are old enough,
+// and calls report with the id of each one that is gone. It returns how many it
+// kept for their age alone. Active, and never removed, are the runs that a link or
+// state.json names, those in opt.Keep, the inputs of every open run, and a run that
+// a process holds. Between two verbs of one script only its age keeps a committed
+// run that has no name yet.
 //
 // It marks under the workspace lock, taken alone; each run leaves runs/ in one
 // rename, and is deleted after the lock is released, on all cores. What an
 // earlier crash left in .pipex is removed too, and a state.json that a crash
 // left behind the links is brought up to them.
-func (ws *Workspace) Prune(ctx context.Context, opt PruneOptions, report func(id string)) error {
-	trash, err := ws.mark(ctx, opt, report)
+func (ws *Workspace) Prune(ctx context.Context, opt PruneOptions, report func(id string)) (young int, err error) {
+	trash, young, err := ws.mark(ctx, opt, report)
 	removeAll(trash)
 	if err != nil {
-		return fmt.Errorf("cannot prune workspace %q: %w", ws.ID, err)
+		return young, fmt.Errorf("cannot prune workspace %q: %w", ws.ID, err)
 	}
 	if !opt.DryRun {
 		ws.sweep()
 	}
-	return nil
+	return young, nil
 }
 
 // mark moves what nothing refers to out of runs/ and returns where it is now.
-func (ws *Workspace) mark(ctx context.Context, opt PruneOptions, report func(string)) (trash []string, err error) {
+func (ws *Workspace) mark(ctx context.Context, opt PruneOptions, report func(string)) (trash []string, young int, err error) {
 	lock, err := ws.exclusive(ctx)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer lock.Release()
 	active, err := ws.active(opt.Keep)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	runs, err := ws.Runs()
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	for _, run := range ws.spare(runs, active, opt) {
-		held, err := ws.HoldRun(run.ID, "prune")
-		var busy *BusyError
-		if errors.As(err, &busy) {
-			continue
-		}
-		if err != nil {
-			return trash, err
-		}
-		if !opt.DryRun {
-			path, err := ws.toTrash(run)
-			if err != nil {
-				held.Release()
-				return trash, err
+	spare, young := ws.spare(runs, active, opt)
+	for _, c := range spare {
+		if err = ws.Held(c.ID); err == nil && !opt.DryRun {
+			var path string
+			if path, err = ws.retire(c); err == nil {
+				trash = append(trash, path)
 			}
-			trash = append(trash, path)
 		}
-		held.Release()
-		report(run.ID)
+		var busy *BusyError
+		switch {
+		case err == nil:
+			report(c.ID)
+		case !errors.As(err, &busy):
+			return trash, young, err
+		}
 	}
 	if opt.DryRun {
-		return nil, nil
+		return nil, young, nil
 	}
-	return trash, ws.mendState(ctx)
+	return trash, young, ws.mendState(ctx)
+}
+
+// retire takes a committed run out of sight and returns where it is now.
+func (ws *Workspace) retire(c candidate) (trash string, err error) {
+	held, err := ws.HoldRun(c.ID, "prune")
+	if err != nil {
+		return "", err
+	}
+	defer held.Release()
+	if trash, err = ws.toTrash(c.Run); err == nil {
+		ws.leave(c.fingerprint, c.ID)
+	}
+	return trash, err
 }
 
 // active is the set of runs that something refers to.
 func (ws *Workspace) active(keep []string) (map[string]bool, error) {
 	active := map[string]bool{}
 	for _, id := range keep {
-		if err := CheckName("run", id); err != nil {
+		if err := name.Check("run", id); err != nil {
 			return nil, err
 		}
 		active[id] = true
@@ -138,49 +151,54 @@ func (ws *Workspace) active(keep []string) (map[string]bool, error) {
 	return active, nil
 }
 
-// spare returns those runs that are neither active nor kept by opt.
-func (ws *Workspace) spare(runs []Run, active map[string]bool, opt PruneOptions) []Run {
-	type candidate struct {
-		Run
-		step     string
-		finished time.Time
-	}
+// candidate is a committed run, as far as its record can be read.
+type candidate struct {
+	Run
+	step, fingerprint string
+	finished          time.Time
+}
+
+// spare returns those runs that are neither active nor kept by opt, sorted by id, and
+// how many more there would be if they were old enough.
+func (ws *Workspace) spare(runs []Run, active map[string]bool, opt PruneOptions) (spare []candidate, young int) {
 	var all []candidate
 	for _, run := range runs {
 		c := candidate{Run: run}
 		if m, err := run.Meta(); err == nil {
-			c.step = m.StepID
+			c.step, c.fingerprint, c.finished = m.StepID, m.Fingerprint, m.PreparedAt.Time
 			if m.FinishedAt != nil {
 				c.finished = m.FinishedAt.Time
-			} else {
-				c.finished = m.PreparedAt.Time
 			}
 		}
 		all = append(all, c)
 	}
 	sort.SliceStable(all, func(i, j int) bool { return all[i].finished.After(all[j].finished) })
-	var spare []Run
 	kept := map[string]int{}
 	for _, c := range all {
 		kept[c.step]++
 		switch {
-		case active[c.ID], ws.Claimed(c.ID), kept[c.step] <= opt.KeepLast, time.Since(c.finished) < opt.OlderThan:
+		case active[c.ID], kept[c.step] <= opt.KeepLast:
+		case c.Age() < opt.OlderThan:
+			young++
 		default:
-			spare = append(spare, c.Run)
+			spare = append(spare, c)
 		}
 	}
 	sort.Slice(spare, func(i, j int) bool { return spare[i].ID < spare[j].ID })
-	return spare
+	return spare, young
 }
 
-// sweep removes what a crash left in .pipex: everything there is named for the
-// run whose lock protects it, and a lock that can be had is nobody's.
+// sweep removes what a crash left in .pipex. Everything there is named for the run,
+// or the lock, that protects it: what nobody holds is left over.
 func (ws *Workspace) sweep() {
-	for _, dir := range []string{"tmp", "new", "holders", "claims"} {
+	for _, dir := range []string{"tmp", "new", "holders"} {
 		entries, _ := os.ReadDir(ws.path(private, dir))
 		for _, e := range entries {
 			ws.sweepEntry(dir, e.Name())
 		}
+	}
+	for _, former := range []string{"claims", "index"} { // of pipex up to 0.1
+		os.RemoveAll(ws.path(private, former))
 	}
 }
 
@@ -188,11 +206,6 @@ func (ws *Workspace) sweepEntry(dir, entry string) {
 	owner := entry
 	if i := strings.LastIndexByte(entry, '.'); i >= 0 {
 		owner = entry[:i]
-	}
-	if dir == "claims" && ws.Claimed(owner) {
-		if _, err := ws.Run(owner); err == nil {
-			return
-		}
 	}
 	var lock *Lock
 	var err error

@@ -7,12 +7,15 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"pipex/lib/step"
 )
 
 func prune(t *testing.T, ws *Workspace, opt PruneOptions) []string {
 	t.Helper()
 	gone := []string{}
-	ok(t, ws.Prune(context.Background(), opt, func(id string) { gone = append(gone, id) }))
+	_, err := ws.Prune(context.Background(), opt, func(id string) { gone = append(gone, id) })
+	ok(t, err)
 	return gone
 }
 
@@ -25,8 +28,8 @@ func TestPruneKeepsWhatIsReferredTo(t *testing.T) {
 	}
 	ok(t, ws.Link(context.Background(), "step", "linked"))
 	ok(t, os.WriteFile(ws.path("state.json"), []byte(`{"steps":{"step":{"runId":"linked"},"gone":{"runId":"instate"}}}`), 0o644))
-	stage(t, ws, Meta{RunID: "open", Inputs: []Input{{Step: "step", RunID: "input"}}})
-	draft := stage(t, ws, Meta{RunID: "draft", Inputs: []Input{{Step: "step", RunID: "drafted"}}})
+	stage(t, ws, Meta{RunID: "open", Pinned: step.Pinned{Inputs: []step.PinnedInput{{Step: "step", RunID: "input"}}}})
+	draft := stage(t, ws, Meta{RunID: "draft", Pinned: step.Pinned{Inputs: []step.PinnedInput{{Step: "step", RunID: "drafted"}}}})
 	ok(t, os.Rename(draft.Dir, ws.draft("draft").Dir))
 	making, err := ws.HoldRun("draft", "prepare")
 	ok(t, err)
@@ -57,11 +60,12 @@ func TestPruneKeepsWhatIsReferredTo(t *testing.T) {
 func TestPruneByAgeAndNumber(t *testing.T) {
 	ws, _ := newWorkspace(t)
 	for id, m := range map[string]Meta{
-		"a1": {StepID: "a", FinishedAt: ago(4 * time.Hour)}, "a2": {StepID: "a", FinishedAt: ago(3 * time.Hour)},
-		"a3": {StepID: "a", FinishedAt: ago(time.Minute)}, "b1": {StepID: "b", FinishedAt: ago(5 * time.Hour)},
+		"a1": {Pinned: step.Pinned{StepID: "a"}, FinishedAt: ago(4 * time.Hour)}, "a2": {Pinned: step.Pinned{StepID: "a"}, FinishedAt: ago(3 * time.Hour)},
+		"a3": {Pinned: step.Pinned{StepID: "a"}, FinishedAt: ago(time.Minute)}, "b1": {Pinned: step.Pinned{StepID: "b"}, FinishedAt: ago(5 * time.Hour)},
 	} {
 		m.RunID = id
-		commit(t, ws, m)
+		run := commit(t, ws, m)
+		ok(t, os.Chtimes(run.Dir, m.FinishedAt.Time, m.FinishedAt.Time))
 	}
 	for _, c := range []struct {
 		opt  PruneOptions
@@ -86,7 +90,7 @@ func TestPruneStopsAtOpenRunWithoutRecord(t *testing.T) {
 	commit(t, ws, Meta{RunID: "spare"})
 	open := stage(t, ws, Meta{RunID: "open"})
 	ok(t, os.Remove(filepath.Join(open.Dir, "meta.json")))
-	err := ws.Prune(context.Background(), PruneOptions{}, func(id string) { t.Errorf("removed %s", id) })
+	_, err := ws.Prune(context.Background(), PruneOptions{}, func(id string) { t.Errorf("removed %s", id) })
 	if err == nil {
 		t.Error("no error")
 	}

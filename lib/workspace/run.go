@@ -8,9 +8,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 
+	"pipex/lib/name"
 	"pipex/lib/tree"
 )
 
@@ -50,7 +52,7 @@ func (ws *Workspace) committed(id string) Run {
 // none. A run that is open now may be committed or gone a moment later: hold
 // its lock to rely on it.
 func (ws *Workspace) Run(id string) (Run, error) {
-	if err := CheckName("run", id); err != nil {
+	if err := name.Check("run", id); err != nil {
 		return Run{}, err
 	}
 	// An open run becomes a committed one, never the reverse: looking there
@@ -101,7 +103,7 @@ func (ws *Workspace) list(dir string, run func(string) Run) ([]Run, error) {
 // chose the run's inputs; Stage releases shared as soon as the record protects
 // them, since fill may take long.
 func (ws *Workspace) Stage(m *Meta, shared *Lock, fill func(Run) error) (Run, error) {
-	if err := CheckName("run", m.RunID); err != nil {
+	if err := name.Check("run", m.RunID); err != nil {
 		return Run{}, err
 	}
 	run, err := ws.stage(m, shared, fill)
@@ -209,6 +211,9 @@ func (ws *Workspace) commit(ctx context.Context, r Run, m *Meta) (Run, error) {
 		return r, err
 	}
 	defer lock.Release()
+	if err := ws.enter(m); err != nil {
+		return r, err
+	}
 	done := ws.committed(r.ID)
 	if err := renameNew(r.Dir, done.Dir); err != nil {
 		return r, err
@@ -231,8 +236,26 @@ func (ws *Workspace) Discard(r Run) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("cannot discard run %q: %w", r.ID, err)
 	}
-	ws.unclaim(r.ID)
 	return nil
+}
+
+// Age is how long ago a run was last touched: an open one by prepare or by the
+// beginning or end of an exec, a committed one by commit or by Touch. It is
+// negative if the clocks of two machines differ, and zero if the run is gone.
+func (r Run) Age() time.Duration {
+	info, err := os.Stat(r.Dir)
+	if err != nil {
+		return 0
+	}
+	return time.Since(info.ModTime())
+}
+
+// Touch makes a committed run as young as a new one, for a caller that has found
+// it by its fingerprint and is going to give it a name: until then its age is all
+// that keeps prune from removing it. The caller holds the workspace lock, shared.
+func (ws *Workspace) Touch(id string) error {
+	now := time.Now()
+	return os.Chtimes(ws.committed(id).Dir, now, now)
 }
 
 // toTrash takes a run out of sight in one rename and returns where it is now.

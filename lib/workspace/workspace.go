@@ -23,6 +23,8 @@ import (
 	"os"
 	"path/filepath"
 	"sort"
+
+	"pipex/lib/name"
 )
 
 var (
@@ -53,9 +55,6 @@ const (
 	private    = ".pipex"
 )
 
-// Version is what pipex calls itself; every record bears it.
-const Version = "0.1.0"
-
 // Workspace is an existing workspace. It holds no resources and need not be
 // closed; its methods may be used from any number of processes at once.
 type Workspace struct {
@@ -69,9 +68,9 @@ type Workspace struct {
 // it. One that exists is opened as it is. An empty id means a new one.
 func Create(workdir, id string) (*Workspace, error) {
 	if id == "" {
-		id = NewID()
+		id = name.NewID()
 	}
-	if err := CheckName("workspace", id); err != nil {
+	if err := name.Check("workspace", id); err != nil {
 		return nil, err
 	}
 	root, err := filepath.Abs(filepath.Join(workdir, id))
@@ -89,7 +88,7 @@ func Create(workdir, id string) (*Workspace, error) {
 // Open opens the workspace id below workdir and creates nothing. The error
 // wraps [ErrNoWorkspace] when there is none.
 func Open(workdir, id string) (*Workspace, error) {
-	if err := CheckName("workspace", id); err != nil {
+	if err := name.Check("workspace", id); err != nil {
 		return nil, err
 	}
 	path, err := filepath.Abs(filepath.Join(workdir, id))
@@ -175,7 +174,7 @@ func subdirectories(dir string) ([]string, error) {
 	}
 	var names []string
 	for _, e := range entries {
-		if e.IsDir() && CheckName("entry", e.Name()) == nil {
+		if e.IsDir() && name.Check("entry", e.Name()) == nil {
 			names = append(names, e.Name())
 		}
 	}

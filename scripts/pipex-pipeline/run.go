@@ -1,22 +1,17 @@
 package main
 
 import (
-	"context"
 	"os"
 	"os/signal"
 	"strings"
 	"syscall"
 
 	"pipex/lib/cli"
-	"pipex/lib/container"
-	"pipex/lib/image"
 	"pipex/lib/pipeline"
-	"pipex/lib/step"
-	"pipex/lib/verb"
 )
 
 func plan(c *cli.Call, p *pipeline.Pipeline) error {
-	all, err := p.Plan(c.Context.Context, verb.Prepare{Place: verb.Place(c.Place()), Resolve: resolve}, names(c, "force"))
+	all, err := p.Plan(c.Context.Context, c.Place(), names(c, "force"))
 	for _, step := range all {
 		fields := []string{step.Step.ID, step.String()}
 		if len(step.Why) > 0 {
@@ -27,10 +22,6 @@ func plan(c *cli.Call, p *pipeline.Pipeline) error {
 		}
 	}
 	return err
-}
-
-func resolve(ctx context.Context, client *container.Client, s *step.Spec) (*container.Image, error) {
-	return image.Resolve(ctx, client, s.Image, image.Options{Pull: s.Pull, Platform: s.Platform})
 }
 
 func report(c *cli.Call, p *pipeline.Pipeline) *pipeline.Report {

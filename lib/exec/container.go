@@ -1,0 +1,198 @@
+package exec
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+
+	"pipex/lib/internal/containerd"
+	"pipex/lib/internal/network"
+	"pipex/lib/internal/oci"
+	"pipex/lib/internal/secret"
+	"pipex/lib/internal/version"
+	"pipex/lib/step"
+)
+
+func (x *execution) network() step.Network {
+	if x.setup {
+		return x.meta.Setup.Network
+	}
+	if x.Network != "" {
+		return x.Network
+	}
+	return x.meta.Network
+}
+
+// container is what containerd is to run: the decided step, and what is this exec's own.
+func (x *execution) container() (*oci.Container, error) {
+	m := x.meta
+	c := &oci.Container{
+		Object: containerd.Object{ID: m.Container.ID, Owner: containerd.Owner{
+			Workspace: x.ws.ID, Workdir: x.ws.Root, Run: x.run.ID, Step: m.StepID, Version: version.String(),
+		}},
+		Step: &m.Pinned, ChainID: m.Container.ChainID,
+		Args: slices.Concat(m.Container.Entrypoint, m.Cmd), Env: x.variables(),
+		Network:  x.network(),
+		Writable: []string{x.run.Artifacts()},
+		Streams:  containerd.Streams{Stdout: x.run.Stdout(), Stderr: x.run.Stderr()},
+	}
+	switch {
+	case len(x.Cmd) > 0:
+		c.Args = x.Cmd
+	case x.setup:
+		c.Args = m.Setup.Cmd
+	}
+	if !m.NoInit {
+		c.Init = oci.Init()
+	}
+	if err := x.secrets(c); err != nil {
+		return nil, err
+	}
+	return c, x.mounts(c)
+}
+
+// variables are the host name, the image's variables and the step's own, of which the
+// later ones win.
+func (x *execution) variables() []string {
+	var env []string
+	if x.meta.Hostname != "" {
+		env = append(env, "HOSTNAME="+x.meta.Hostname)
+	}
+	env = append(env, x.meta.Container.Env...)
+	for key, value := range x.meta.Env {
+		env = append(env, key+"="+value)
+	}
+	return env
+}
+
+// secrets reads the secrets' values.
+func (x *execution) secrets(c *oci.Container) error {
+	for _, s := range x.meta.Secrets {
+		value, err := x.readSecret(s)
+		if err != nil {
+			return err
+		}
+		c.Secrets = append(c.Secrets, oci.Secret{Name: s.Name, Value: value, Env: s.Env})
+		if s.Env && c.EnvProgram == "" {
+			if err := secret.CheckProgram(x.EnvProgram); err != nil {
+				return fmt.Errorf("cannot make a variable of secret %q: %w", s.Name, err)
+			}
+			c.EnvProgram = x.EnvProgram
+		}
+	}
+	return nil
+}
+
+// maxSecret bounds a secret, in bytes.
+const maxSecret = 1 << 20
+
+func (x *execution) readSecret(s step.Secret) ([]byte, error) {
+	var value string
+	var ok bool
+	if x.Lookup != nil {
+		value, ok = x.Lookup(s.Name)
+	}
+	data := []byte(value)
+	if s.File != "" {
+		var err error
+		if data, err = os.ReadFile(s.File); err != nil {
+			return nil, fmt.Errorf("cannot read secret %q: %w", s.Name, err)
+		}
+	} else if !ok {
+		return nil, fmt.Errorf("secret %q is not in the environment: pipex-exec reads it there, or in a file with --secret %s=FILE", s.Name, s.Name)
+	}
+	if len(data) > maxSecret {
+		return nil, fmt.Errorf("secret %q is larger than %d bytes; use --mount for a file as large as that", s.Name, maxSecret)
+	}
+	if s.Env && bytes.ContainsRune(data, 0) {
+		return nil, fmt.Errorf("secret %q holds a NUL byte, and cannot be an environment variable", s.Name)
+	}
+	return data, nil
+}
+
+// mounts lists what the container sees of the host. What was there when the run
+// was prepared may be gone by now.
+func (x *execution) mounts(c *oci.Container) error {
+	add := func(what, source, destination string, readOnly, trusted bool) error {
+		if _, err := os.Stat(source); err != nil {
+			return fmt.Errorf("%s is gone since run %q was prepared: %w", what, x.run.ID, reason(err))
+		}
+		c.Mounts = append(c.Mounts, oci.Mount{Source: source, Destination: destination, ReadOnly: readOnly, Trusted: trusted})
+		return nil
+	}
+	errs := []error{add("the output", x.run.Artifacts(), x.meta.Output, false, false)}
+	for _, in := range x.meta.Inputs {
+		if in.MountedAs == "" {
+			continue
+		}
+		from, err := x.ws.Run(in.RunID)
+		if err != nil {
+			return fmt.Errorf("input %q is gone since run %q was prepared: %w", in.Step, x.run.ID, err)
+		}
+		errs = append(errs, add("input "+in.Step, from.Artifacts(), in.MountedAs, true, false))
+	}
+	for _, m := range x.meta.Mounts {
+		errs = append(errs, add(fmt.Sprintf("mount %q", m.HostPath), m.HostPath, m.ContainerPath, true, true))
+	}
+	for _, cache := range x.cacheMounts() {
+		source, err := x.ws.PrepareCache(cache.Name)
+		if err != nil {
+			return err
+		}
+		if !cache.ReadOnly {
+			c.Writable = append(c.Writable, source)
+		}
+		errs = append(errs, add("cache "+cache.Name, source, cache.Path, cache.ReadOnly, false))
+	}
+	return errors.Join(errs...)
+}
+
+// cacheMounts are the caches that the command sees: a setup's own come in place of
+// the step's of the same name or at the same path.
+func (x *execution) cacheMounts() []step.Cache {
+	if !x.setup {
+		return x.meta.CacheMounts
+	}
+	own := x.meta.Setup.CacheMounts
+	others := slices.DeleteFunc(slices.Clone(x.meta.CacheMounts), func(c step.Cache) bool {
+		return slices.ContainsFunc(own, func(o step.Cache) bool { return o.Name == c.Name || o.Path == c.Path })
+	})
+	return append(others, own...)
+}
+
+// attachNetwork sets up the network that the container is to reach, unless that is the
+// host's, and gives the container the files that name hosts, unless the step mounts
+// files of its own there.
+func (x *execution) attachNetwork(ctx context.Context, c *oci.Container) error {
+	var files map[string]string
+	var err error
+	if x.network().Attached() {
+		var n *network.Network
+		if n, err = network.Paths(x.CNI).Setup(ctx, c.ID, string(x.network()), x.meta.Hostname); err == nil {
+			c.NetworkNamespace, files = n.Namespace, n.Files
+		}
+	} else {
+		files, err = x.ws.NetworkFiles(x.run, x.meta.Hostname, c.Network == step.NetworkHost)
+	}
+	for name, source := range files {
+		destination := path.Join("/etc", name)
+		if !slices.ContainsFunc(c.Mounts, func(m oci.Mount) bool { return m.Destination == destination }) {
+			c.Mounts = append(c.Mounts, oci.Mount{Source: source, Destination: destination, ReadOnly: true, Trusted: true})
+		}
+	}
+	return err
+}
+
+// reason is what went wrong with a path, without the path: the caller names it.
+func reason(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err
+	}
+	return err
+}

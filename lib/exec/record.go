@@ -1,0 +1,151 @@
+package exec
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"pipex/lib/internal/containerd"
+	"pipex/lib/internal/network"
+	"pipex/lib/workspace"
+)
+
+// record is the entry of the exec that is under way, the last one.
+func (x *execution) record() *workspace.Exec { return &x.meta.Execs[len(x.meta.Execs)-1] }
+
+// lost closes the record of an exec that died together with its task.
+func (x *execution) lost() {
+	if len(x.meta.Execs) == 0 || x.record().FinishedAt != nil {
+		return
+	}
+	now := workspace.Now()
+	x.record().FinishedAt = &now
+	x.record().Error = "lost: pipex-exec and the container ended without a status"
+}
+
+// begin writes down that an exec is about to start.
+func (x *execution) begin(args []string) error {
+	stdout, err := os.Stat(x.run.Stdout())
+	if err != nil {
+		return err
+	}
+	stderr, err := os.Stat(x.run.Stderr())
+	if err != nil {
+		return err
+	}
+	limit := x.LogMax
+	if l := x.meta.Limits; limit == 0 && l != nil {
+		limit = l.LogMaxBytes
+	}
+	entry := workspace.Exec{
+		Cmd: args, Override: len(x.Cmd) > 0, Setup: x.setup, Network: x.network(), StartedAt: workspace.Now(), Terminal: x.Terminal, LogMaxBytes: limit,
+		StdoutOffset: stdout.Size(), StderrOffset: stderr.Size(),
+	}
+	x.meta.Execs = append(x.meta.Execs, entry)
+	x.meta.Status = workspace.Running
+	return x.ws.WriteMeta(x.run, x.meta)
+}
+
+// end writes down how the exec ended: actual is the command's own status, if it
+// had one, and code what the caller is told.
+func (x *execution) end(at time.Time, actual *int, code int) error {
+	finished := workspace.Time{Time: at.UTC().Truncate(time.Millisecond)}
+	r := x.record()
+	r.FinishedAt, r.ExitCode = &finished, actual
+	if actual != nil && *actual > 128 {
+		r.Signal = unix.SignalName(syscall.Signal(*actual - 128))
+	}
+	r.DurationMs = finished.Sub(r.StartedAt.Time).Milliseconds()
+	x.conclude(code)
+	return x.ws.WriteMeta(x.run, x.meta)
+}
+
+// cut truncates the logs of an exec that has ended at their limit, and records how much
+// was dropped.
+func (x *execution) cut() error {
+	logs, r := x.logs, x.record()
+	if r.Terminal {
+		os.Remove(x.run.Terminal())
+		logs = logs[1:]
+	}
+	var cut bool
+	for i, dropped := range []*int64{&r.StdoutDropped, &r.StderrDropped} {
+		n, err := logs[i].Cut()
+		if err != nil {
+			return fmt.Errorf("cannot cut a log to %d bytes: %w", r.LogMaxBytes, err)
+		}
+		if n > 0 {
+			*dropped, cut = n, true
+		}
+	}
+	if !cut {
+		return nil
+	}
+	x.Warning(fmt.Errorf("the logs of run %q keep %d bytes of what this exec wrote, %d are left out", x.run.ID, r.LogMaxBytes, r.StdoutDropped+r.StderrDropped))
+	return x.ws.WriteMeta(x.run, x.meta)
+}
+
+// conclude derives the run's result from its last exec without a command of its
+// own; one with a command of its own leaves the result as it was, and so does a
+// setup that has succeeded.
+func (x *execution) conclude(code int) {
+	m, r := x.meta, x.record()
+	if !r.Override && !(r.Setup && code == 0) {
+		m.StartedAt, m.FinishedAt, m.DurationMs = &r.StartedAt, r.FinishedAt, r.DurationMs
+		m.ExitCode, m.Reason, m.Usage = &code, r.Error, r.Usage
+		switch {
+		case r.TimedOut:
+			m.Reason = "timed out"
+		case r.Usage != nil && r.Usage.OOMKilled:
+			m.Reason = "killed for want of memory"
+		}
+		if r.Setup {
+			m.Reason = strings.TrimPrefix(m.Reason+", in the setup", ", ")
+		}
+	}
+	switch {
+	case m.ExitCode == nil:
+		m.Status = workspace.Prepared
+	case *m.ExitCode == 0:
+		m.Status = workspace.Success
+	default:
+		m.Status = workspace.Failure
+	}
+}
+
+// usage is what a task has used.
+func usage(task *containerd.Task) *workspace.Usage {
+	u := task.Usage()
+	return &workspace.Usage{PeakMemoryBytes: u.PeakMemory, CPUMs: u.CPU.Milliseconds(), OOMKilled: u.OOMKilled}
+}
+
+// failed records an exec whose command did not come to run, or was lost. Where
+// that is the command's own fault there is a status for it.
+func (x *execution) failed(err error) (int, error) {
+	if !x.waiting {
+		// No task is left that uses it.
+		x.Warning(network.Remove(context.Background(), x.meta.Container.ID))
+	}
+	for _, log := range x.logs {
+		x.Warning(log.Stop())
+	}
+	if len(x.meta.Execs) == 0 || x.record().FinishedAt != nil {
+		return 0, err // it had not begun
+	}
+	x.record().Error = err.Error()
+	var command *containerd.CommandError
+	if errors.As(err, &command) {
+		x.Warning(err)
+		return command.Code, x.end(time.Now(), &command.Code, command.Code)
+	}
+	return 0, errors.Join(err, x.end(time.Now(), nil, FailedCode))
+}
+
+// FailedCode is the status of an exec that failed itself, as docker run's.
+const FailedCode = 125

@@ -1,0 +1,108 @@
+package exec
+
+import (
+	"context"
+	"syscall"
+	"time"
+
+	"pipex/lib/internal/containerd"
+	"pipex/lib/internal/network"
+)
+
+// finish waits for the command, records how it ended, and removes the task. The
+// record comes first: a task that is still there is one whose end nobody was
+// told.
+func (x *execution) finish(ctx context.Context, task *containerd.Task) (int, error) {
+	x.waiting = true
+	// From here on signals are the command's, and ours is to wait.
+	ctx = context.WithoutCancel(ctx)
+	exit, timedOut, err := x.wait(ctx, task)
+	if err != nil {
+		return x.failed(err)
+	}
+	for _, log := range x.logs {
+		log.Ended()
+	}
+	code := exit.Code
+	if timedOut {
+		code = TimedOutCode
+	}
+	x.record().TimedOut = timedOut
+	x.record().Usage = usage(task)
+	if err := x.end(exit.At, &exit.Code, code); err != nil {
+		return 0, err
+	}
+	return x.remove(ctx, task)
+}
+
+// remove removes a task whose end is recorded, passes on what is left of its
+// logs, and returns its status.
+func (x *execution) remove(ctx context.Context, task *containerd.Task) (int, error) {
+	if err := task.Delete(ctx); err != nil {
+		return 0, err
+	}
+	if err := network.Remove(ctx, x.meta.Container.ID); err != nil {
+		return 0, err
+	}
+	for _, log := range x.logs {
+		x.Warning(log.Stop())
+	}
+	if err := x.cut(); err != nil {
+		return 0, err
+	}
+	if x.record().TimedOut {
+		return TimedOutCode, nil
+	}
+	return *x.record().ExitCode, nil
+}
+
+// wait waits for the task, forwards signals to it, and ends it when its time is
+// up.
+func (x *execution) wait(ctx context.Context, task *containerd.Task) (exit containerd.Exit, timedOut bool, err error) {
+	type result struct {
+		exit containerd.Exit
+		err  error
+	}
+	ended := make(chan result, 1)
+	go func() {
+		exit, err := task.Wait(ctx)
+		ended <- result{exit, err}
+	}()
+	timeout := x.timeout()
+	var kill <-chan time.Time
+	urgent := 0
+	for {
+		select {
+		case r := <-ended:
+			return r.exit, timedOut, r.err
+		case <-timeout:
+			timedOut, timeout = true, nil
+			kill = time.After(x.Grace)
+			x.Warning(task.Signal(ctx, syscall.SIGTERM))
+		case <-kill:
+			x.Warning(task.Kill(ctx))
+		case sig := <-x.Signals:
+			if sig == syscall.SIGINT || sig == syscall.SIGTERM {
+				urgent++
+			}
+			if urgent > 1 {
+				x.Warning(task.Kill(ctx))
+			} else if s, ok := sig.(syscall.Signal); ok {
+				x.Warning(task.Signal(ctx, s))
+			}
+		}
+	}
+}
+
+// timeout fires when the command's time is up, counted from when it started,
+// also for an exec that attached later.
+func (x *execution) timeout() <-chan time.Time {
+	limit := x.Timeout
+	if limit == 0 {
+		limit = time.Duration(x.meta.TimeoutMs) * time.Millisecond
+	}
+	if limit == 0 {
+		return nil
+	}
+	return time.After(time.Until(x.record().StartedAt.Add(limit)))
+}

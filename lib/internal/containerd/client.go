@@ -1,0 +1,134 @@
+// Package containerd is the half of a run that lives in containerd: a lease, a
+// snapshot, a container and its task, all under one id, and what happens to them. It
+// knows no workspace.
+//
+// It uses containerd's API stubs instead of its client, so that a program that only
+// drops a lease starts fast. What to run in a container is the business of package
+// oci, fetching images that of package image.
+//
+// Every call has a bound; see [endpoint.Containerd].
+package containerd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"strings"
+	"syscall"
+	"time"
+
+	containersapi "github.com/containerd/containerd/api/services/containers/v1"
+	leasesapi "github.com/containerd/containerd/api/services/leases/v1"
+	snapshotsapi "github.com/containerd/containerd/api/services/snapshots/v1"
+	tasksapi "github.com/containerd/containerd/api/services/tasks/v1"
+	"github.com/containerd/containerd/leases"
+	leasesproxy "github.com/containerd/containerd/leases/proxy"
+	"github.com/containerd/containerd/namespaces"
+	"github.com/containerd/containerd/snapshots"
+	snapshotsproxy "github.com/containerd/containerd/snapshots/proxy"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"pipex/lib/internal/endpoint"
+	"pipex/lib/internal/trace"
+)
+
+// ErrUnreachable says that no containerd answers at the address.
+var ErrUnreachable = errors.New("cannot reach containerd")
+
+// Client is a connection to one namespace of a containerd. Its methods take a
+// context as it is and add the namespace. They are safe for concurrent use.
+type Client struct {
+	Conn        *grpc.ClientConn
+	Namespace   string
+	Snapshotter string
+	address     string // the socket's path
+}
+
+// maxMessage bounds one message, in bytes, as containerd's own client does.
+const maxMessage = 16 << 20
+
+// Connect reaches a containerd. The error wraps [ErrUnreachable] when none answers.
+func Connect(ctx context.Context, to endpoint.Containerd) (*Client, error) {
+	defer trace.Region("containerd connect")()
+	to = to.WithDefaults()
+	path := strings.TrimPrefix(to.Address, "unix://")
+	dial := func(ctx context.Context, _ string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, "unix", path)
+		return socket{conn}, err
+	}
+	// gRPC hides why it cannot connect behind its retries; a plain connection
+	// does not.
+	probe, err := dial(ctx, "")
+	if err != nil {
+		return nil, unreachable(to.Address, err)
+	}
+	probe.Close()
+	conn, err := grpc.DialContext(ctx, "passthrough:///"+path,
+		grpc.WithContextDialer(dial),
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, MaxDelay: time.Second},
+			MinConnectTimeout: time.Second,
+		}),
+		grpc.WithUnaryInterceptor(patience(to.Patience).unary),
+		grpc.WithStreamInterceptor(patience(to.Patience).stream),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)))
+	if err != nil {
+		return nil, unreachable(to.Address, err)
+	}
+	return &Client{Conn: conn, Namespace: to.Namespace, Snapshotter: to.Snapshotter, address: path}, nil
+}
+
+// socket is a connection that ends with the first write that fails. gRPC leaves
+// that to the reading side, which waits for ever where only writing fails.
+type socket struct{ net.Conn }
+
+func (s socket) Write(data []byte) (int, error) {
+	n, err := s.Conn.Write(data)
+	if err != nil {
+		s.Close()
+	}
+	return n, err
+}
+
+func unreachable(address string, err error) error {
+	why := "no answer"
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		why = errno.Error()
+	}
+	hint := "pipex-containerd start runs a private one, --address or $CONTAINERD_ADDRESS names another's socket"
+	if errors.Is(err, fs.ErrPermission) {
+		hint = "be root, or name with --address the socket of a containerd that is yours"
+	}
+	return fmt.Errorf("%w at %q: %s; %s", ErrUnreachable, address, why, hint)
+}
+
+// Close ends the connection. What the run owns in containerd stays.
+func (c *Client) Close() { c.Conn.Close() }
+
+// Context adds the namespace to ctx.
+func (c *Client) Context(ctx context.Context) context.Context {
+	return namespaces.WithNamespace(ctx, c.Namespace)
+}
+
+// Leases are the namespace's leases.
+func (c *Client) Leases() leases.Manager {
+	return leasesproxy.NewLeaseManager(leasesapi.NewLeasesClient(c.Conn))
+}
+
+// SnapshotService implements the interface by which package oci looks up users
+// in a container's root file system.
+func (c *Client) SnapshotService(name string) snapshots.Snapshotter {
+	return snapshotsproxy.NewSnapshotter(snapshotsapi.NewSnapshotsClient(c.Conn), name)
+}
+
+func (c *Client) containers() containersapi.ContainersClient {
+	return containersapi.NewContainersClient(c.Conn)
+}
+
+func (c *Client) tasks() tasksapi.TasksClient { return tasksapi.NewTasksClient(c.Conn) }

@@ -1,0 +1,61 @@
+package containerd
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/containerd/containerd/errdefs"
+	"github.com/containerd/containerd/leases"
+	"github.com/google/uuid"
+)
+
+// labelFetch marks a lease under which an image is fetched.
+const labelFetch = "pipex.fetch"
+
+// fetchExpiry is when containerd itself drops the lease of a fetch, as it does those
+// of its own client.
+const fetchExpiry = 24 * time.Hour
+
+// LeaseFetch makes a lease for what is fetched until it has a name, and returns a
+// context that uses it. done drops it. Until then this process listens at an abstract
+// socket (unix(7)) that has the lease's name. The kernel closes it when the process
+// dies, so that [Client.DropFetches] knows that the lease is of no use any more.
+func (c *Client) LeaseFetch(ctx context.Context) (_ context.Context, done func(), err error) {
+	ctx = c.Context(ctx)
+	id := "pipex-fetch-" + uuid.NewString()
+	alive, err := net.Listen("unix", "@"+id)
+	if err != nil {
+		return nil, nil, fmt.Errorf("cannot lease a fetch: %w", err)
+	}
+	lease, err := c.Leases().Create(ctx, leases.WithID(id), leases.WithExpiration(fetchExpiry), leases.WithLabels(map[string]string{labelFetch: "true"}))
+	if err != nil {
+		alive.Close()
+		return nil, nil, fmt.Errorf("cannot lease a fetch: %w", err)
+	}
+	return leases.WithLease(ctx, id), func() {
+		c.Leases().Delete(context.WithoutCancel(ctx), lease)
+		alive.Close()
+	}, nil
+}
+
+// DropFetches drops the leases of fetches whose process, on this machine, died.
+func (c *Client) DropFetches(ctx context.Context) error {
+	ctx = c.Context(ctx)
+	held, err := c.Leases().List(ctx, "labels."+strconv.Quote(labelFetch))
+	if err != nil {
+		return fmt.Errorf("cannot list leases: %w", err)
+	}
+	for _, l := range held {
+		if alive, err := net.Dial("unix", "@"+l.ID); err == nil {
+			alive.Close()
+			continue
+		}
+		if err := c.Leases().Delete(ctx, l); err != nil && !errdefs.IsNotFound(err) {
+			return fmt.Errorf("cannot drop lease %q: %w", l.ID, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,242 @@
+package containerd
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	containersapi "github.com/containerd/containerd/api/services/containers/v1"
+	tasksapi "github.com/containerd/containerd/api/services/tasks/v1"
+	"github.com/containerd/containerd/api/types/task"
+	"github.com/containerd/containerd/errdefs"
+	"github.com/containerd/containerd/leases"
+	"github.com/containerd/containerd/snapshots"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
+	"pipex/lib/internal/trace"
+)
+
+// Owner is the run on whose behalf objects exist in containerd; every one of
+// them bears it in its labels, for ctr, nerdctl and pipex-prune to find.
+type Owner struct {
+	Workspace string
+	// Workdir is the absolute path of the workspace's directory.
+	Workdir string
+	Run     string
+	Step    string
+	Version string
+}
+
+// The labels.
+const (
+	labelWorkspace = "pipex.workspace"
+	labelWorkdir   = "pipex.workdir"
+	labelRun       = "pipex.run"
+	labelStep      = "pipex.step"
+	labelVersion   = "pipex.version"
+)
+
+// Labels are what every object of the owner bears.
+func (o Owner) Labels() map[string]string {
+	l := map[string]string{labelWorkspace: o.Workspace, labelWorkdir: o.Workdir, labelRun: o.Run, labelVersion: o.Version}
+	if o.Step != "" {
+		l[labelStep] = o.Step
+	}
+	return l
+}
+
+var unfit = regexp.MustCompile(`[^A-Za-z0-9]+`)
+
+// NewID is what a new owner's objects are called: the run's id as far as containerd
+// takes it (identifiers are 76 characters long at most, and neither start nor
+// end with a separator), then hashes of the workspace's directory and of the
+// run's id, which tell apart what would otherwise be called the same.
+func (o Owner) NewID() string {
+	readable := strings.Trim(unfit.ReplaceAllString(o.Run, "-"), "-")
+	if len(readable) > 40 {
+		readable = strings.Trim(readable[:40], "-")
+	}
+	return strings.Trim(readable+"-"+hash(o.Workdir, workdirDigits)+hash(o.Run, runDigits), "-")
+}
+
+// The lengths of the hashes in an id.
+const (
+	workdirDigits = 12
+	runDigits     = 8
+)
+
+// Belongs tells whether id is one that NewID makes for runs of a workspace.
+func Belongs(id, workdir string) bool {
+	n := len(id) - workdirDigits - runDigits
+	return n >= 0 && id[n:n+workdirDigits] == hash(workdir, workdirDigits)
+}
+
+func hash(text string, digits int) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])[:digits]
+}
+
+// Object is what one owner owns, called ID.
+type Object struct {
+	ID string
+	Owner
+}
+
+// Lease makes the lease id for its owner and protects the content called digest, an
+// image's manifest or index, with all that it refers to, unpacked layers too.
+func (c *Client) Lease(ctx context.Context, o Object, digest string) error {
+	defer trace.Region("containerd lease")()
+	ctx = c.Context(ctx)
+	lease, err := c.Leases().Create(ctx, leases.WithID(o.ID), leases.WithLabels(o.Labels()))
+	if errdefs.IsAlreadyExists(err) {
+		lease, err = leases.Lease{ID: o.ID}, nil // a crashed prepare's of the same run
+	}
+	if err == nil {
+		err = c.Leases().AddResource(ctx, lease, leases.Resource{ID: digest, Type: "content"})
+	}
+	if err != nil {
+		return fmt.Errorf("cannot lease image %s: %w", digest, err)
+	}
+	return nil
+}
+
+// Remove removes everything called id: it kills the task, waits for it, and removes
+// container, snapshots and lease. What is gone already is success.
+func (c *Client) Remove(ctx context.Context, id string) error {
+	defer trace.Region("containerd remove %s", id)()
+	if err := c.RemoveContainer(ctx, id); err != nil {
+		return err
+	}
+	removeSocket(c.address, c.Namespace, id)
+	ctx = c.Context(ctx)
+	// The lease alone keeps the snapshot alive, but what is only garbage may
+	// linger until containerd collects it: removed by name it is gone now.
+	var g errgroup.Group
+	for _, key := range []string{id, id + SourcesSuffix} {
+		g.Go(func() error {
+			if err := c.SnapshotService(c.Snapshotter).Remove(ctx, key); err != nil && !errdefs.IsNotFound(err) {
+				return fmt.Errorf("cannot remove snapshot %q: %w", key, err)
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	if err := c.Leases().Delete(ctx, leases.Lease{ID: id}); err != nil && !errdefs.IsNotFound(err) {
+		return fmt.Errorf("cannot drop lease %q: %w", id, err)
+	}
+	return nil
+}
+
+// SourcesSuffix tells the snapshot of a run's sources from that of its root file system.
+const SourcesSuffix = "-sources"
+
+// killWait is how long a killed task may take to end; one that takes longer hangs
+// in the kernel, and no signal ends it.
+const killWait = 20 * time.Second
+
+// RemoveContainer removes the container called id and its task, which it kills if it
+// still runs. What is gone already is success.
+func (c *Client) RemoveContainer(ctx context.Context, id string) error {
+	defer trace.Region("containerd remove container %s", id)()
+	ctx = c.Context(ctx)
+	err := c.deleteTask(ctx, id)
+	if err == nil {
+		_, err = c.containers().Delete(ctx, &containersapi.DeleteContainerRequest{ID: id})
+		err = errdefs.FromGRPC(err)
+	}
+	if err != nil && !errdefs.IsNotFound(err) {
+		return fmt.Errorf("cannot remove container %q: %w", id, err)
+	}
+	return nil
+}
+
+// deleteTask kills the task called id if it still runs, and deletes it.
+func (c *Client) deleteTask(ctx context.Context, id string) error {
+	_, err := c.tasks().Delete(ctx, &tasksapi.DeleteTaskRequest{ContainerID: id})
+	err = errdefs.FromGRPC(err)
+	if err == nil || errdefs.IsNotFound(err) {
+		return nil
+	}
+	// Most likely it still runs: the shim has a message for that, and no code.
+	_, err = c.tasks().Kill(ctx, &tasksapi.KillRequest{ContainerID: id, Signal: uint32(unix.SIGKILL), All: true})
+	if err = errdefs.FromGRPC(err); err != nil && !errdefs.IsNotFound(err) {
+		return err
+	}
+	wait, cancel := context.WithTimeout(ctx, killWait)
+	defer cancel()
+	if _, err = c.tasks().Wait(wait, &tasksapi.WaitRequest{ContainerID: id}); err != nil && !errdefs.IsNotFound(errdefs.FromGRPC(err)) {
+		return errdefs.FromGRPC(err)
+	}
+	_, err = c.tasks().Delete(ctx, &tasksapi.DeleteTaskRequest{ContainerID: id})
+	if err = errdefs.FromGRPC(err); err != nil && !errdefs.IsNotFound(err) {
+		return err
+	}
+	return nil
+}
+
+// Running tells whether the container called id has a task that was started and
+// has not ended. One that was only created waits for its client, and does nothing
+// more once that is dead.
+func (c *Client) Running(ctx context.Context, id string) (bool, error) {
+	r, err := c.tasks().Get(c.Context(ctx), &tasksapi.GetRequest{ContainerID: id})
+	err = errdefs.FromGRPC(err)
+	if errdefs.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return r.Process.Status != task.Status_STOPPED && r.Process.Status != task.Status_CREATED, nil
+}
+
+// Owned lists what is owned on behalf of the workspaces in a directory: each id under
+// which there is a lease, a snapshot or a container, in no order, none twice.
+func (c *Client) Owned(ctx context.Context, dir string) ([]Object, error) {
+	defer trace.Region("containerd list")()
+	ctx = c.Context(ctx)
+	// containerd's filters match a pattern anywhere in a value; what is told apart by
+	// directory is told apart here.
+	filter := fmt.Sprintf("labels.%s", strconv.Quote(labelWorkdir))
+	found := map[string]Owner{}
+	add := func(id string, l map[string]string) {
+		if l[labelRun] != "" && filepath.Dir(l[labelWorkdir]) == dir {
+			found[strings.TrimSuffix(id, SourcesSuffix)] = Owner{Workspace: l[labelWorkspace], Workdir: l[labelWorkdir], Run: l[labelRun], Step: l[labelStep], Version: l[labelVersion]}
+		}
+	}
+	held, err := c.Leases().List(ctx, filter)
+	for _, l := range held {
+		add(l.ID, l.Labels)
+	}
+	if err == nil {
+		err = c.SnapshotService(c.Snapshotter).Walk(ctx, func(_ context.Context, info snapshots.Info) error {
+			add(info.Name, info.Labels)
+			return nil
+		}, filter)
+	}
+	if err == nil {
+		var r *containersapi.ListContainersResponse
+		r, err = c.containers().List(ctx, &containersapi.ListContainersRequest{Filters: []string{filter}})
+		for _, container := range r.GetContainers() {
+			add(container.ID, container.Labels)
+		}
+		err = errdefs.FromGRPC(err)
+	}
+	if err != nil && !errors.Is(err, errdefs.ErrNotFound) {
+		return nil, fmt.Errorf("cannot list what containerd holds: %w", err)
+	}
+	objects := make([]Object, 0, len(found))
+	for id, o := range found {
+		objects = append(objects, Object{id, o})
+	}
+	return objects, nil
+}

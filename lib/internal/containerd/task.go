@@ -1,0 +1,235 @@
+package containerd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	containersapi "github.com/containerd/containerd/api/services/containers/v1"
+	tasksapi "github.com/containerd/containerd/api/services/tasks/v1"
+	"github.com/containerd/containerd/api/types"
+	"github.com/containerd/containerd/api/types/task"
+	"github.com/containerd/containerd/errdefs"
+	"github.com/containerd/containerd/mount"
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"pipex/lib/internal/cgroup"
+	"pipex/lib/internal/trace"
+)
+
+// Task is the process of a container, created or running.
+type Task struct {
+	client *Client
+	id     string
+}
+
+// runtimeName is containerd's shim for runc.
+const runtimeName = "io.containerd.runc.v2"
+
+// specType is how containerd marks an OCI runtime configuration.
+var specType = "types.containerd.io/opencontainers/runtime-spec/" + strconv.Itoa(specs.VersionMajor) + "/Spec"
+
+// CheckLog returns an error for a path that cannot be a log's: the shim reads
+// it as a URL before it opens it.
+func CheckLog(path string) error {
+	if _, err := url.Parse(path); err != nil {
+		return fmt.Errorf("%q cannot hold logs, because containerd's shim takes a per cent sign for an escape; use a directory without one", path)
+	}
+	return nil
+}
+
+// CreateContainer makes the record of a container, with a snapshot of the same id.
+func (c *Client) CreateContainer(ctx context.Context, o Object, image string, spec *specs.Spec) error {
+	defer trace.Region("containerd container")()
+	data, err := json.Marshal(spec)
+	if err != nil {
+		return err
+	}
+	_, err = c.containers().Create(c.Context(ctx), &containersapi.CreateContainerRequest{Container: &containersapi.Container{
+		ID: o.ID, Labels: o.Labels(), Image: image,
+		Runtime:     &containersapi.Container_Runtime{Name: runtimeName},
+		Spec:        &anypb.Any{TypeUrl: specType, Value: data},
+		Snapshotter: c.Snapshotter, SnapshotKey: o.ID,
+	}})
+	return errdefs.FromGRPC(err)
+}
+
+// Streams are where a task reads and writes.
+type Streams struct {
+	// Stdin is a FIFO, or empty for none. Stdout and Stderr are existing files,
+	// which the shim appends to whether or not anybody follows them.
+	Stdin, Stdout, Stderr string
+	// Terminal gives the command a terminal. Its output is written to Stdout from
+	// the file's beginning, over what is there; Stderr is empty.
+	Terminal bool
+}
+
+// CreateTask makes a task that is ready to be started in an existing container, and
+// returns the number of its process. The error is a [*CommandError] if args is what
+// cannot be run.
+func (c *Client) CreateTask(ctx context.Context, id string, rootfs []mount.Mount, io Streams, options *anypb.Any, args []string) (*Task, uint32, error) {
+	defer trace.Region("containerd create task")()
+	r, err := c.tasks().Create(c.Context(ctx), &tasksapi.CreateTaskRequest{
+		Options:     options,
+		ContainerID: id, Rootfs: toAPI(rootfs), Stdin: io.Stdin, Stdout: io.Stdout, Stderr: io.Stderr, Terminal: io.Terminal,
+	})
+	if err != nil {
+		return nil, 0, commandError(args, errdefs.FromGRPC(err))
+	}
+	return &Task{c, id}, r.Pid, nil
+}
+
+func toAPI(mounts []mount.Mount) []*types.Mount {
+	var out []*types.Mount
+	for _, m := range mounts {
+		out = append(out, &types.Mount{Type: m.Type, Source: m.Source, Target: m.Target, Options: m.Options})
+	}
+	return out
+}
+
+// Attach finds the started task called id, whose exec may have died. It is nil,
+// and no error, when there is none; one that was never started is removed.
+func (c *Client) Attach(ctx context.Context, id string) (*Task, error) {
+	r, err := c.tasks().Get(c.Context(ctx), &tasksapi.GetRequest{ContainerID: id})
+	err = errdefs.FromGRPC(err)
+	if errdefs.IsNotFound(err) {
+		return nil, nil
+	}
+	if err == nil && r.Process.Status == task.Status_CREATED {
+		return nil, c.RemoveContainer(ctx, id)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot look for task %q: %w", id, err)
+	}
+	return &Task{c, id}, nil
+}
+
+// Start runs the command. On an error the container is gone.
+func (t *Task) Start(ctx context.Context, args []string) error {
+	defer trace.Region("containerd start")()
+	ctx = t.client.Context(ctx)
+	if _, err := t.client.tasks().Start(ctx, &tasksapi.StartRequest{ContainerID: t.id}); err != nil {
+		return errors.Join(commandError(args, errdefs.FromGRPC(err)), t.Delete(context.WithoutCancel(ctx)))
+	}
+	return nil
+}
+
+// Exit is how a task ended. Code is the command's status, or 128 and the number
+// of the signal that ended it.
+type Exit struct {
+	Code int
+	At   time.Time
+}
+
+// restartWait is how long Wait waits for a containerd that went away to come
+// back: the container itself goes on without it.
+const restartWait = 2 * time.Minute
+
+// Wait waits until the task has ended. A containerd that restarts meanwhile is
+// waited for.
+func (t *Task) Wait(ctx context.Context) (Exit, error) {
+	defer trace.Region("containerd wait")()
+	ctx = t.client.Context(ctx)
+	var lost time.Time
+	for {
+		r, err := t.client.tasks().Wait(ctx, &tasksapi.WaitRequest{ContainerID: t.id})
+		if err == nil {
+			return Exit{Code: int(r.ExitStatus), At: r.ExitedAt.AsTime()}, nil
+		}
+		err = errdefs.FromGRPC(err)
+		if ctx.Err() != nil || !errdefs.IsUnavailable(err) {
+			return Exit{}, fmt.Errorf("the task was lost: %w", err)
+		}
+		if lost.IsZero() {
+			lost = time.Now()
+		}
+		if time.Since(lost) > restartWait {
+			return Exit{}, fmt.Errorf("containerd went away for more than %s: %w", restartWait, err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// Signal sends sig to the command, and to nothing else in the container. A task
+// that has ended is success.
+func (t *Task) Signal(ctx context.Context, sig syscall.Signal) error {
+	return t.kill(ctx, sig, false)
+}
+
+// Kill ends every process of the container at once.
+func (t *Task) Kill(ctx context.Context) error { return t.kill(ctx, syscall.SIGKILL, true) }
+
+func (t *Task) kill(ctx context.Context, sig syscall.Signal, all bool) error {
+	_, err := t.client.tasks().Kill(t.client.Context(ctx), &tasksapi.KillRequest{ContainerID: t.id, Signal: uint32(sig), All: all})
+	if err = errdefs.FromGRPC(err); err != nil && !errdefs.IsNotFound(err) {
+		return fmt.Errorf("cannot send %v: %w", sig, err)
+	}
+	return nil
+}
+
+// Resize tells the task's terminal how many columns and rows it has.
+func (t *Task) Resize(ctx context.Context, width, height int) error {
+	_, err := t.client.tasks().ResizePty(t.client.Context(ctx), &tasksapi.ResizePtyRequest{ContainerID: t.id, Width: uint32(width), Height: uint32(height)})
+	return errdefs.FromGRPC(err)
+}
+
+// CloseStdin tells the command that its input has ended.
+func (t *Task) CloseStdin(ctx context.Context) error {
+	_, err := t.client.tasks().CloseIO(t.client.Context(ctx), &tasksapi.CloseIORequest{ContainerID: t.id, Stdin: true})
+	return errdefs.FromGRPC(err)
+}
+
+// Delete removes an ended task and its container. When it returns nil, all that
+// the command wrote is in its log files.
+func (t *Task) Delete(ctx context.Context) error {
+	return t.client.RemoveContainer(ctx, t.id)
+}
+
+// Usage is what the task has used until now; it is to be read before Delete.
+func (t *Task) Usage() cgroup.Usage { return cgroup.Used(t.client.Namespace, t.id) }
+
+// CommandError says that the command itself cannot be run in the container.
+// Code is 127 if there is no such command and 126 otherwise, as for env(1).
+type CommandError struct {
+	Code int
+	Cmd  string
+	Why  string
+}
+
+func (e *CommandError) Error() string { return fmt.Sprintf("cannot run %q: %s", e.Cmd, e.Why) }
+
+// runc tells apart what is wrong with a command by its message only.
+var (
+	notFound      = regexp.MustCompile(`exec: "[^"]*": (executable file not found in \$PATH|stat [^:]*: no such file or directory)|exec /[^:]*: no such file or directory`)
+	notExecutable = regexp.MustCompile(`exec: "[^"]*": (permission denied|is a directory)|exec /[^:]*: (permission denied|exec format error|is a directory)|exec format error`)
+)
+
+func commandError(args []string, err error) error {
+	msg := err.Error()
+	switch {
+	case notFound.MatchString(msg):
+		return &CommandError{127, args[0], "no such command in the container"}
+	case notExecutable.MatchString(msg):
+		return &CommandError{126, args[0], "not executable in the container"}
+	}
+	// runc's own message is the last of a chain of wrappers, each a prefix.
+	if i := strings.LastIndex(msg, "runc create failed: "); i >= 0 {
+		before := ""
+		if j := strings.Index(msg, ": failed to create shim task"); j > 0 {
+			before = msg[:j] + ": " // ours
+		}
+		return errors.New(before + msg[i:])
+	}
+	return err
+}

@@ -1,0 +1,83 @@
+package follow
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// What is appended to a log while it is followed arrives byte for byte, from the
+// offset on.
+func TestFollow(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	before := []byte("before\n")
+	if err := os.WriteFile(path, before, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var want, got bytes.Buffer
+	f, err := Start(path, int64(len(before)), KeepAll, &got)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 2000 {
+		part := bytes.Repeat([]byte{byte(i), 0, '\n', 0xff}, i%600)
+		want.Write(part)
+		if _, err := log.Write(part); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.Ended()
+	last := []byte("written after the task had ended, without a line feed")
+	want.Write(last)
+	if _, err := log.Write(last); err != nil {
+		t.Fatal(err)
+	}
+	log.Close()
+	if err := f.Stop(); err != nil {
+		t.Error(err)
+	}
+	if err := f.Stop(); err != nil {
+		t.Error(err)
+	}
+	if !bytes.Equal(got.Bytes(), want.Bytes()) {
+		t.Errorf("%d bytes arrived of %d", got.Len(), want.Len())
+	}
+}
+
+// A reader that goes away is no error; any other failure to write is.
+func TestFollowWithoutReader(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	if err := os.WriteFile(path, []byte("text"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Close()
+	f, err := Start(path, 0, KeepAll, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Stop(); err != nil {
+		t.Errorf("a closed pipe: %v", err)
+	}
+	f, err = Start(path, 0, KeepAll, full{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Stop(); !errors.Is(err, io.ErrShortWrite) {
+		t.Errorf("a full disk: %v", err)
+	}
+}
+
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, io.ErrShortWrite }

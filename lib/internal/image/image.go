@@ -1,0 +1,222 @@
+// Package image turns the name of an image into something that cannot change:
+// a digest whose layers are unpacked in containerd, and what its configuration
+// says of the process. An image that is missing is adopted from another
+// namespace of the same containerd, or pulled.
+package image
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+
+	client "github.com/containerd/containerd"
+	contentapi "github.com/containerd/containerd/api/services/content/v1"
+	"github.com/containerd/containerd/content"
+	"github.com/containerd/containerd/errdefs"
+	"github.com/containerd/containerd/images"
+	"github.com/containerd/containerd/namespaces"
+	"github.com/containerd/log"
+	"github.com/containerd/platforms"
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/identity"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/sirupsen/logrus"
+
+	"pipex/lib/internal/containerd"
+	"pipex/lib/internal/trace"
+	"pipex/lib/name"
+	"pipex/lib/step"
+)
+
+// ErrMissing says that an image is neither here nor to be had.
+var ErrMissing = errors.New("no such image")
+
+// adoptedFrom labels an image record that was taken over from a namespace.
+const adoptedFrom = "pipex.adopted-from"
+
+// Options tell how to resolve an image.
+type Options struct {
+	Pull step.Pull
+	// Platform is OS/ARCH[/VARIANT]; this machine's if it is empty.
+	Platform string
+	// HostsDir is where containerd's hosts.toml files are, by registry; none if it
+	// is empty.
+	HostsDir string
+	// Progress is told how far a pull has come; it may be nil.
+	Progress func(Progress)
+}
+
+// silent is a logger of our own: containerd's packages take theirs from the context,
+// and the process's is left alone.
+var silent = func() *log.Entry {
+	l := logrus.New()
+	l.SetOutput(io.Discard)
+	return logrus.NewEntry(l)
+}()
+
+// resolver finds images with one client.
+type resolver struct {
+	Options
+	client     *client.Client
+	containerd *containerd.Client
+	here       string
+	// snapshotter is where layers are unpacked.
+	snapshotter string
+	platform    platforms.MatchComparer
+}
+
+// Resolve finds the image called ref, fetching it as opt.Pull allows, and unpacks
+// it. Nothing protects it from being collected as garbage afterwards but its
+// name: lease its Digest. The error wraps [ErrMissing] when it is not to be had.
+func Resolve(ctx context.Context, c *containerd.Client, ref string, opt Options) (*Image, error) {
+	defer trace.Region("image resolve %s", ref)()
+	ctx = log.WithLogger(ctx, silent) // what containerd's packages would log is in their errors
+	api, err := client.NewWithConn(c.Conn)
+	if err != nil {
+		return nil, err
+	}
+	r := &resolver{Options: opt, client: api, containerd: c, here: c.Namespace, snapshotter: c.Snapshotter, platform: platforms.Default()}
+	if opt.Platform != "" {
+		p, err := platforms.Parse(opt.Platform)
+		if err != nil {
+			return nil, name.Usage("invalid platform %q: OS/ARCH[/VARIANT], such as linux/arm64", opt.Platform)
+		}
+		r.platform = platforms.Only(p)
+	}
+	ctx = namespaces.WithNamespace(ctx, c.Namespace)
+	record, err := r.find(ctx, ref, opt.Pull)
+	if err != nil {
+		return nil, err
+	}
+	img, err := r.open(ctx, *record)
+	if errdefs.IsNotFound(err) && opt.Pull == step.PullMissing {
+		// What is here is of other platforms, or no longer whole.
+		if img, pullErr := r.again(ctx, ref); pullErr == nil {
+			return img, nil
+		}
+	}
+	if errdefs.IsNotFound(err) {
+		return nil, fmt.Errorf("%w %q for platform %s in containerd's namespace %q, where it has %s", ErrMissing, ref, r.wanted(), r.here, r.available(ctx, *record))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot use image %q: %w", ref, err)
+	}
+	return img, nil
+}
+
+// names lists what a reference may be called in containerd: as it is given, with
+// the tag that everybody leaves out, and in the full form that docker gives it.
+func names(ref string) ([]string, error) {
+	list := []string{ref}
+	if last := ref[strings.LastIndexByte(ref, '/')+1:]; !strings.ContainsAny(last, ":@") {
+		list = append(list, ref+":latest")
+	}
+	full, err := reference.ParseDockerRef(ref)
+	if err != nil {
+		return nil, fmt.Errorf("invalid image reference %q: %w", ref, err)
+	}
+	if !slices.Contains(list, full.String()) {
+		list = append(list, full.String())
+	}
+	return list, nil
+}
+
+// find returns the record of the image in our namespace, bringing it there if
+// need be.
+func (r *resolver) find(ctx context.Context, ref string, pull step.Pull) (*images.Image, error) {
+	candidates, err := names(ref)
+	if err != nil {
+		return nil, err
+	}
+	if pull == step.PullAlways {
+		return r.pull(ctx, ref, candidates[len(candidates)-1])
+	}
+	record, err := r.get(ctx, candidates)
+	if err != nil {
+		return nil, err
+	}
+	// What was adopted is asked for again, lest it go stale when the name
+	// moves where it was adopted from.
+	if record == nil || record.Labels[adoptedFrom] != "" {
+		adopted, err := r.adopt(ctx, candidates, record)
+		if err != nil {
+			return nil, fmt.Errorf("cannot adopt image %q: %w", ref, err)
+		}
+		if adopted != nil {
+			record = adopted
+		}
+	}
+	if record != nil {
+		return record, nil
+	}
+	if pull == step.PullNever {
+		return nil, fmt.Errorf("%w %q in containerd's namespace %q, and --pull never forbids to fetch it; pipex-image makes or imports one", ErrMissing, ref, r.here)
+	}
+	return r.pull(ctx, ref, candidates[len(candidates)-1])
+}
+
+// get returns the record under the first of the names that is taken, or nil.
+func (r *resolver) get(ctx context.Context, candidates []string) (*images.Image, error) {
+	var filters []string
+	for _, name := range candidates {
+		filters = append(filters, "name=="+strconv.Quote(name))
+	}
+	records, err := r.client.ImageService().List(ctx, filters...)
+	if err != nil {
+		return nil, fmt.Errorf("cannot look up image %q: %w", candidates[0], err)
+	}
+	for _, name := range candidates {
+		for i := range records {
+			if records[i].Name == name {
+				return &records[i], nil
+			}
+		}
+	}
+	return nil, nil
+}
+
+// open makes sure that an image is unpacked and reads its configuration.
+func (r *resolver) open(ctx context.Context, record images.Image) (*Image, error) {
+	store := &blobs{contentapi.NewContentClient(r.client.Conn()), map[digest.Digest][]byte{}}
+	config, err := record.Config(ctx, store, r.platform)
+	if err != nil {
+		return nil, err
+	}
+	data, err := content.ReadBlob(ctx, store, config)
+	if err != nil {
+		return nil, err
+	}
+	var spec ocispec.Image
+	if err := json.Unmarshal(data, &spec); err != nil {
+		return nil, fmt.Errorf("its configuration is damaged: %w", err)
+	}
+	chain := identity.ChainID(spec.RootFS.DiffIDs).String()
+	_, err = r.client.SnapshotService(r.snapshotter).Stat(ctx, chain)
+	if errdefs.IsNotFound(err) {
+		err = r.unpack(ctx, client.NewImageWithPlatform(r.client, record, r.platform))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &Image{
+		Digest: record.Target.Digest.String(), ID: config.Digest.String(), ChainID: chain,
+		Entrypoint: spec.Config.Entrypoint, Cmd: spec.Config.Cmd, Env: spec.Config.Env,
+		Cwd: spec.Config.WorkingDir, User: spec.Config.User,
+	}, nil
+}
+
+func (r *resolver) unpack(ctx context.Context, img client.Image) error {
+	defer trace.Region("image unpack %s", img.Name())()
+	ctx, done, err := r.containerd.LeaseFetch(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return img.Unpack(ctx, r.snapshotter)
+}

@@ -1,0 +1,210 @@
+package image
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	client "github.com/containerd/containerd"
+	"github.com/containerd/containerd/content"
+	"github.com/containerd/containerd/images"
+	"github.com/containerd/containerd/remotes"
+	"github.com/containerd/containerd/remotes/docker"
+	"github.com/containerd/containerd/remotes/docker/config"
+	"github.com/containerd/platforms"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2/registry/remote/credentials"
+
+	"pipex/lib/internal/trace"
+)
+
+// pull fetches an image from its registry. One lease protects what is fetched
+// until it is named and unpacked; it expires by itself if we die.
+func (r *resolver) pull(ctx context.Context, ref, full string) (*images.Image, error) {
+	defer trace.Region("image pull %s", full)()
+	ctx, done, err := r.containerd.LeaseFetch(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	watch := r.watch(ctx, ref)
+	img, err := r.client.Pull(ctx, full,
+		client.WithPullUnpack,
+		client.WithPullSnapshotter(r.snapshotter),
+		client.WithPlatformMatcher(r.platform),
+		client.WithImageHandlerWrapper(watch.wrap),
+		client.WithResolver(docker.NewResolver(docker.ResolverOptions{Hosts: r.hosts(ctx)})))
+	watch.end(err == nil)
+	if err != nil {
+		return nil, fmt.Errorf("%w %q in containerd's namespace %q, and it cannot be pulled: %w; pipex-image makes or imports one", ErrMissing, ref, r.here, err)
+	}
+	record := img.Metadata()
+	return &record, nil
+}
+
+// again fetches an image of which only other platforms' parts are here.
+func (r *resolver) again(ctx context.Context, ref string) (*Image, error) {
+	candidates, err := names(ref)
+	if err != nil {
+		return nil, err
+	}
+	record, err := r.pull(ctx, ref, candidates[len(candidates)-1])
+	if err != nil {
+		return nil, err
+	}
+	return r.open(ctx, *record)
+}
+
+// wanted is the platform that is looked for.
+func (r *resolver) wanted() string {
+	if r.Platform != "" {
+		return r.Platform
+	}
+	return platforms.Format(platforms.DefaultSpec())
+}
+
+// available lists the platforms that an image has here.
+func (r *resolver) available(ctx context.Context, record images.Image) string {
+	list, err := images.Platforms(ctx, r.client.ContentStore(), record.Target)
+	if err != nil || len(list) == 0 {
+		return "none"
+	}
+	var texts []string
+	for _, p := range list {
+		texts = append(texts, platforms.Format(p))
+	}
+	return strings.Join(texts, ", ")
+}
+
+// hosts says where a registry is: as the hosts.toml of containerd's hosts
+// directories has it, and else by its name, with plain HTTP where it is on loopback.
+// Credentials are those of docker's configuration.
+func (r *resolver) hosts(ctx context.Context) docker.RegistryHosts {
+	opt := config.HostOptions{
+		Credentials: func(host string) (string, string, error) { return credential(ctx, host) },
+	}
+	if r.HostsDir != "" {
+		opt.HostDir = config.HostDirFromRoot(r.HostsDir)
+	}
+	return config.ConfigureHosts(ctx, opt)
+}
+
+// credential is what `docker login` has stored for a registry: a user's name and
+// password, or no name and a token.
+func credential(ctx context.Context, host string) (user, secret string, err error) {
+	store, err := credentials.NewStoreFromDocker(credentials.StoreOptions{})
+	if err != nil {
+		return "", "", fmt.Errorf("cannot read docker's configuration: %w", err)
+	}
+	c, err := store.Get(ctx, credentials.ServerAddressFromHostname(host))
+	if err != nil {
+		return "", "", fmt.Errorf("cannot get docker's credentials for %s: %w", host, err)
+	}
+	if c.RefreshToken != "" {
+		return "", c.RefreshToken, nil
+	}
+	return c.Username, c.Password, nil
+}
+
+// Progress is how far a pull has come.
+type Progress struct {
+	Ref string
+	// Layers that there are, as far as is known, and those that are here.
+	Layers, LayersDone int
+	// Bytes that are here, of Total.
+	Bytes, Total int64
+	// Done says that this is the last of it, Failed that it came to nothing.
+	Done, Failed bool
+}
+
+// watchPause is how often it is looked how far a pull has come.
+const watchPause = 200 * time.Millisecond
+
+// watcher looks how far a pull has come.
+type watcher struct {
+	report func(Progress)
+	store  content.Store
+	ref    string
+	ended  chan struct{}
+	told   sync.WaitGroup
+	mu     sync.Mutex
+	layers map[string]ocispec.Descriptor // by the name under which each is written
+	done   map[string]bool
+}
+
+func (r *resolver) watch(ctx context.Context, ref string) *watcher {
+	w := &watcher{
+		report: r.Progress, store: r.client.ContentStore(), ref: ref, ended: make(chan struct{}),
+		layers: map[string]ocispec.Descriptor{}, done: map[string]bool{},
+	}
+	if w.report == nil {
+		w.report = func(Progress) {}
+	}
+	w.told.Go(func() {
+		w.report(Progress{Ref: ref})
+		for {
+			select {
+			case <-w.ended:
+				return
+			case <-time.After(watchPause):
+				w.report(w.look(ctx))
+			}
+		}
+	})
+	return w
+}
+
+// wrap notes the layers that an image turns out to have.
+func (w *watcher) wrap(h images.Handler) images.Handler {
+	return images.HandlerFunc(func(ctx context.Context, desc ocispec.Descriptor) ([]ocispec.Descriptor, error) {
+		children, err := h.Handle(ctx, desc)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		for _, child := range children {
+			if images.IsLayerType(child.MediaType) {
+				w.layers[remotes.MakeRefKey(ctx, child)] = child
+			}
+		}
+		return children, err
+	})
+}
+
+func (w *watcher) look(ctx context.Context) Progress {
+	active := map[string]int64{}
+	statuses, _ := w.store.ListStatuses(ctx)
+	for _, s := range statuses {
+		active[s.Ref] = s.Offset
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	p := Progress{Ref: w.ref, Layers: len(w.layers)}
+	for key, desc := range w.layers {
+		if !w.done[key] {
+			_, err := w.store.Info(ctx, desc.Digest)
+			w.done[key] = err == nil
+		}
+		p.Total += desc.Size
+		if w.done[key] {
+			p.LayersDone++
+			p.Bytes += desc.Size
+		} else {
+			p.Bytes += active[key]
+		}
+	}
+	return p
+}
+
+func (w *watcher) end(whole bool) {
+	close(w.ended)
+	w.told.Wait()
+	p := Progress{Ref: w.ref, Layers: len(w.layers), Done: true, Failed: !whole}
+	for _, desc := range w.layers {
+		p.Total += desc.Size
+	}
+	if whole {
+		p.LayersDone, p.Bytes = p.Layers, p.Total
+	}
+	w.report(p)
+}

@@ -1,0 +1,183 @@
+// Package oci makes a container of a decided step: the OCI runtime configuration,
+// the snapshot below it, the copies of sources, and the task.
+package oci
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/containerd/containerd/errdefs"
+	"github.com/containerd/containerd/leases"
+	"github.com/containerd/containerd/mount"
+	"github.com/containerd/containerd/snapshots"
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sync/errgroup"
+
+	"pipex/lib/internal/containerd"
+	"pipex/lib/internal/trace"
+	"pipex/lib/step"
+)
+
+// Container says what to run: the decided step, and what this exec adds to it.
+// Nothing is looked up any more but a user's name, in the container's own
+// /etc/passwd.
+type Container struct {
+	containerd.Object
+	Step *step.Pinned
+	// ChainID is the snapshot of the image's layers.
+	ChainID string
+	// Args is the command with the entrypoint, Env all of its variables, K=V.
+	Args, Env []string
+	// Network is what it can reach. NetworkNamespace is the path of a namespace to
+	// join, for an attached network.
+	Network          step.Network
+	NetworkNamespace string
+	// Mounts are what it sees of the host, besides tmpfs and sources.
+	Mounts []Mount
+	// Writable are host directories that are given to the command's user, unless
+	// that is root: the directories themselves, not what is in them.
+	Writable []string
+	containerd.Streams
+	// Init is a program of the host's, linked statically, that is process 1 and
+	// starts the command; see [Init]. If it is empty, the command is process 1.
+	Init    string
+	Secrets []Secret
+	// EnvProgram is a program of the host's, linked statically, that calls
+	// [secret.Main]; needed where a secret is an environment variable.
+	EnvProgram string
+}
+
+// A client that was killed while it created a task leaves containerd at work on
+// it, and then at cleaning up, by the container's name. So whoever finds such a
+// container waits for settle, and tries createTries times.
+const (
+	settle      = 300 * time.Millisecond
+	createTries = 10
+)
+
+// Create makes the run's snapshot, unless it stands from an earlier exec, the
+// container, and a task that is ready to be started. On an error only the
+// snapshot remains. The error is a [*containerd.CommandError] when it is the command that
+// cannot be run.
+func Create(ctx context.Context, c *containerd.Client, cfg *Container) (*containerd.Task, error) {
+	left := false
+	for try := 1; ; try++ {
+		task, err := create(ctx, c, cfg)
+		if err == nil {
+			return task, nil
+		}
+		left = left || errdefs.IsAlreadyExists(err)
+		err = undo(ctx, c, cfg.ID, err)
+		var command *containerd.CommandError
+		if !left || try == createTries || errors.As(err, &command) || ctx.Err() != nil {
+			return nil, err
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(settle):
+		}
+	}
+}
+
+func create(ctx context.Context, c *containerd.Client, cfg *Container) (*containerd.Task, error) {
+	rootfs, spec, err := parts(ctx, c, cfg)
+	if err != nil {
+		return nil, err
+	}
+	options, err := cfg.options()
+	if err != nil {
+		return nil, err
+	}
+	task, pid, err := c.CreateTask(ctx, cfg.ID, rootfs, cfg.Streams, options, cfg.Args)
+	if m := cfg.Step.Userns; err != nil && m != nil && strings.Contains(err.Error(), "error preparing rootfs") {
+		err = fmt.Errorf("root of the user namespace, user %d here, cannot reach the container's root file system; containerd's state directory, and those above it, must be searchable (chmod o+x): %w", m.UID, err)
+	}
+	if err == nil {
+		err = cfg.placeSecrets(pid, spec)
+	}
+	return task, err
+}
+
+// parts makes the snapshot and the container, both at once unless a user's name has
+// to be looked up in the snapshot first.
+func parts(ctx context.Context, c *containerd.Client, cfg *Container) (rootfs []mount.Mount, spec *specs.Spec, err error) {
+	makeSnapshot := func() (err error) {
+		rootfs, err = snapshot(ctx, c, cfg)
+		if errdefs.IsNotFound(err) {
+			return fmt.Errorf("containerd has lost the lease or the image of run %q (%w); pipex-discard %s and prepare it anew", cfg.Run, err, cfg.Run)
+		}
+		if err != nil {
+			err = fmt.Errorf("cannot make the snapshot of run %q: %w", cfg.Run, err)
+		}
+		return err
+	}
+	var g errgroup.Group
+	if cfg.Step.User == "" {
+		g.Go(makeSnapshot)
+	} else if err := makeSnapshot(); err != nil {
+		return nil, nil, err
+	}
+	g.Go(func() (err error) {
+		spec, err = createContainer(ctx, c, cfg)
+		var user *UserError
+		if errors.As(err, &user) {
+			return user
+		}
+		if err != nil {
+			err = fmt.Errorf("cannot create the container of run %q: %w", cfg.Run, err)
+		}
+		return err
+	})
+	err = g.Wait()
+	return rootfs, spec, err
+}
+
+// undo removes a container whose task failed to start, or one that a dead exec left
+// without a task.
+func undo(ctx context.Context, c *containerd.Client, id string, why error) error {
+	ctx = context.WithoutCancel(ctx)
+	err := c.RemoveContainer(ctx, id)
+	if err == nil && errdefs.IsAlreadyExists(why) {
+		err = c.EndStray(ctx, id)
+	}
+	return errors.Join(why, err)
+}
+
+func snapshot(ctx context.Context, c *containerd.Client, cfg *Container) ([]mount.Mount, error) {
+	defer trace.Region("containerd snapshot")()
+	ctx = leases.WithLease(c.Context(ctx), cfg.ID)
+	parent, err := parent(ctx, c, cfg)
+	if err != nil {
+		return nil, err
+	}
+	service := c.SnapshotService(c.Snapshotter)
+	mounts, err := service.Prepare(ctx, cfg.ID, parent, snapshots.WithLabels(cfg.Labels()))
+	if errdefs.IsAlreadyExists(err) {
+		mounts, err = service.Mounts(ctx, cfg.ID)
+	}
+	return mounts, err
+}
+
+func createContainer(ctx context.Context, c *containerd.Client, cfg *Container) (*specs.Spec, error) {
+	spec, err := runtimeSpec(c.Context(ctx), c, cfg)
+	if err != nil {
+		return nil, err
+	}
+	copies, err := sources(c.Context(ctx), c, cfg, spec)
+	if err != nil {
+		return nil, err
+	}
+	addMounts(spec, append(cfg.mounts(), copies...))
+	if owner := hostOwner(spec, spec.Process.User.UID, spec.Process.User.GID); owner.UID != 0 {
+		for _, dir := range cfg.Writable {
+			if err := os.Lchown(dir, owner.UID, owner.GID); err != nil {
+				return nil, fmt.Errorf("cannot give a directory to user %d: %w", owner.UID, err)
+			}
+		}
+	}
+	return spec, c.CreateContainer(ctx, cfg.Object, cfg.Step.Image, spec)
+}

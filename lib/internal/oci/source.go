@@ -1,0 +1,178 @@
+package oci
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/containerd/containerd/errdefs"
+	"github.com/containerd/containerd/leases"
+	"github.com/containerd/containerd/snapshots"
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"pipex/lib/internal/containerd"
+	"pipex/lib/internal/secret"
+	"pipex/lib/internal/trace"
+	"pipex/lib/tree"
+)
+
+// sources makes the copies that do not stand from an earlier exec: an overlay of
+// the host directory, if root of the container is root here and the kernel can,
+// and a real copy otherwise. They are in a snapshot of their own, so that they are
+// where containerd's data is and live as long.
+func sources(ctx context.Context, c *containerd.Client, cfg *Container, spec *specs.Spec) ([]Mount, error) {
+	if len(cfg.Step.Sources) == 0 {
+		return nil, nil
+	}
+	defer trace.Region("sources")()
+	service := c.SnapshotService(c.Snapshotter)
+	key := cfg.ID + containerd.SourcesSuffix
+	at, err := service.Prepare(leases.WithLease(ctx, cfg.ID), key, "", snapshots.WithLabels(cfg.Labels()))
+	if errdefs.IsAlreadyExists(err) {
+		at, err = service.Mounts(ctx, key)
+	}
+	if err == nil && (len(at) != 1 || at[0].Type != "bind") {
+		err = fmt.Errorf("the snapshotter %q has no directory for them", c.Snapshotter)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot make copies of sources: %w", err)
+	}
+	owner := hostOwner(spec, spec.Process.User.UID, spec.Process.User.GID)
+	var mounts []Mount
+	for i, p := range cfg.Step.Sources {
+		s := source{p.HostPath, p.ContainerPath}
+		m, err := s.mount(ctx, filepath.Join(at[0].Source, strconv.Itoa(i)), owner)
+		if err != nil {
+			return nil, fmt.Errorf("cannot make a copy of source %q: %w", s.host, err)
+		}
+		mounts = append(mounts, m)
+	}
+	return mounts, nil
+}
+
+// source is a host file or directory of which the container gets a copy at
+// destination.
+type source struct{ host, destination string }
+
+// mount makes the copy in dir, or finds it there.
+func (s source) mount(ctx context.Context, dir string, owner secret.Owner) (Mount, error) {
+	data := filepath.Join(dir, "copy")
+	if _, err := os.Lstat(data); err == nil {
+		return Mount{Source: data, Destination: s.destination, Trusted: true}, nil
+	}
+	host, err := os.Stat(s.host)
+	if err != nil {
+		return Mount{}, err
+	}
+	if host.IsDir() && owner.UID == 0 {
+		if m, ok := s.overlay(dir); ok {
+			return m, nil
+		}
+	}
+	if err := s.copy(ctx, data, host, owner); err != nil {
+		return Mount{}, err
+	}
+	return Mount{Source: data, Destination: s.destination, Trusted: true}, nil
+}
+
+// overlay is the copy as an overlay (the kernel's overlayfs documentation), and
+// whether there can be one.
+func (s source) overlay(dir string) (Mount, bool) {
+	upper, work := filepath.Join(dir, "upper"), filepath.Join(dir, "work")
+	options := []string{"lowerdir=" + s.host, "upperdir=" + upper, "workdir=" + work}
+	if strings.ContainsAny(s.host+dir, `,:\`) {
+		return Mount{}, false // they would have to be escaped, for each reader in its own way
+	}
+	for _, d := range []string{upper, work} {
+		if os.MkdirAll(d, 0o755) != nil {
+			return Mount{}, false
+		}
+	}
+	var stat unix.Stat_t
+	if unix.Stat(s.host, &stat) != nil || os.Chown(upper, int(stat.Uid), int(stat.Gid)) != nil || unix.Chmod(upper, stat.Mode&0o7777) != nil {
+		return Mount{}, false
+	}
+	return Mount{Type: "overlay", Source: "overlay", Destination: s.destination, Options: options}, mounts(options)
+}
+
+// mounts tells whether an overlay can be mounted: it is, nowhere (fsopen(2)), and
+// gone with its descriptor.
+func mounts(options []string) bool {
+	fsfd, err := unix.Fsopen("overlay", unix.FSOPEN_CLOEXEC)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fsfd)
+	for _, option := range options {
+		key, value, _ := strings.Cut(option, "=")
+		if unix.FsconfigSetString(fsfd, key, value) != nil {
+			return false
+		}
+	}
+	if unix.FsconfigCreate(fsfd) != nil {
+		return false
+	}
+	fd, err := unix.Fsmount(fsfd, unix.FSMOUNT_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	unix.Close(fd)
+	return true
+}
+
+// copy makes a real copy at path, whole or not at all, that belongs to owner.
+func (s source) copy(ctx context.Context, path string, host fs.FileInfo, owner secret.Owner) error {
+	draft := path + ".new"
+	if err := os.RemoveAll(draft); err != nil {
+		return err
+	}
+	var err error
+	if host.IsDir() {
+		if err = os.MkdirAll(draft, 0o755); err == nil {
+			err = tree.Copy(ctx, draft, s.host)
+		}
+		if err == nil {
+			err = os.Chmod(draft, host.Mode().Perm()|0o700)
+		}
+	} else {
+		if err = os.MkdirAll(filepath.Dir(draft), 0o755); err == nil {
+			err = copyFile(draft, s.host, host)
+		}
+	}
+	if err == nil && owner.UID != 0 {
+		err = filepath.WalkDir(draft, func(path string, _ fs.DirEntry, err error) error {
+			return errors.Join(err, os.Lchown(path, owner.UID, owner.GID))
+		})
+	}
+	if err != nil {
+		return err
+	}
+	return os.Rename(draft, path)
+}
+
+func copyFile(to, from string, info fs.FileInfo) error {
+	if !info.Mode().IsRegular() {
+		return errors.New("it is neither a file nor a directory")
+	}
+	src, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	dst, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(dst, src)
+	if err == nil {
+		err = dst.Chmod(info.Mode().Perm() | 0o600)
+	}
+	return errors.Join(err, dst.Close())
+}

@@ -1,0 +1,294 @@
+package oci
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+
+	"github.com/containerd/containerd/containers"
+	"github.com/containerd/containerd/contrib/seccomp"
+	"github.com/containerd/containerd/oci"
+	capability "github.com/containerd/containerd/pkg/cap"
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"pipex/lib/internal/containerd"
+	"pipex/lib/internal/secret"
+	"pipex/lib/internal/userns"
+	"pipex/lib/step"
+)
+
+// Mount puts a host file or directory into the container, or a file system of
+// another Type, with Options of its own.
+type Mount struct {
+	Type, Source, Destination string
+	Options                   []string
+	ReadOnly                  bool
+	// Trusted mounts may hold device nodes and setuid programs that work.
+	Trusted bool
+}
+
+// tmpfs is a directory in memory, of so many bytes at most if that is not zero.
+func tmpfs(t step.PinnedTmpfs) Mount {
+	options := []string{"nosuid", "nodev", "noexec", "mode=1777"}
+	if t.Bytes > 0 {
+		options = append(options, fmt.Sprintf("size=%d", t.Bytes))
+	}
+	return Mount{Type: "tmpfs", Source: "tmpfs", Destination: t.Path, Options: options}
+}
+
+// dropped are the capabilities that docker gives and a pipeline step does not
+// need: making device nodes, becoming somebody else, raw packets.
+var dropped = []string{"CAP_MKNOD", "CAP_SETUID", "CAP_SETGID", "CAP_NET_RAW"}
+
+// runtimeSpec is the OCI runtime configuration of a container: containerd's default
+// (docker's masked paths, no new privileges), with less. A new option of a step has
+// its place here.
+func runtimeSpec(ctx context.Context, c *containerd.Client, cfg *Container) (*oci.Spec, error) {
+	p := cfg.Step
+	opts := []oci.SpecOpts{
+		oci.WithDefaultPathEnv,
+		oci.WithEnv(cfg.Env),
+		oci.WithProcessArgs(cfg.args()...),
+		oci.WithProcessCwd(p.Cwd),
+		oci.WithHostname(p.Hostname),
+		oci.WithoutRunMount,
+		withCapabilities(p.CapAdd, p.CapDrop),
+		withoutRlimits,
+		withLimits(p.Limits),
+	}
+	if cfg.Terminal {
+		opts = append(opts, withTerminal)
+	}
+	hostNetwork := cfg.Network == step.NetworkHost
+	if hostNetwork {
+		opts = append(opts, oci.WithHostNamespace(specs.NetworkNamespace))
+	}
+	if cfg.NetworkNamespace != "" {
+		opts = append(opts, oci.WithLinuxNamespace(specs.LinuxNamespace{Type: specs.NetworkNamespace, Path: cfg.NetworkNamespace}))
+	}
+	if !hostNetwork && (p.Userns == nil || cfg.NetworkNamespace == "") {
+		opts = append(opts, withOwnNetwork(userns.Inside() || p.Userns != nil))
+	}
+	if p.Userns != nil {
+		opts = append(opts, withUserns(p.Userns))
+	}
+	if userns.Inside() {
+		opts = append(opts, withoutCgroups)
+	} else {
+		opts = append(opts, withCgroups, withOOMScore)
+	}
+	if userns.Inside() || p.Userns != nil {
+		opts = append(opts, withHostSysfs)
+	}
+	if p.ReadOnly {
+		opts = append(opts, oci.WithRootFSReadonly())
+	}
+	if p.User != "" {
+		opts = append(opts, withUser(p.User))
+	}
+	if len(p.Devices) > 0 {
+		opts = append(opts, withDevices(p.Devices))
+	}
+	opts = append(opts, withSeccomp)
+	record := &containers.Container{ID: cfg.ID, Snapshotter: c.Snapshotter, SnapshotKey: cfg.ID}
+	return oci.GenerateSpec(ctx, c, record, opts...)
+}
+
+func (c *Container) args() []string {
+	var before []string
+	if c.Init != "" {
+		before = []string{initPath, "--"}
+	}
+	return append(append(before, secret.Args(c.variables())...), c.Args...)
+}
+
+func (c *Container) mounts() []Mount {
+	mounts := slices.Clone(c.Mounts)
+	for _, t := range c.Step.Tmpfs {
+		mounts = append(mounts, tmpfs(t))
+	}
+	if c.Init != "" {
+		mounts = append(mounts, Mount{Source: c.Init, Destination: initPath, ReadOnly: true})
+	}
+	if len(c.variables()) > 0 {
+		mounts = append(mounts, Mount{Source: c.EnvProgram, Destination: secret.Program, ReadOnly: true})
+	}
+	if len(c.Secrets) > 0 {
+		mounts = append(mounts, Mount{Type: "tmpfs", Source: "tmpfs", Destination: secret.Dir, Options: []string{"nosuid", "nodev", "noexec", "mode=0755", "size=16m"}})
+	}
+	return mounts
+}
+
+// withCapabilities gives docker's capabilities, less those that a step does not
+// need, and what is asked for. ALL comes first, single ones after it.
+func withCapabilities(add, drop []string) oci.SpecOpts {
+	return func(ctx context.Context, client oci.Client, c *containers.Container, s *oci.Spec) error {
+		own, err := capability.Current()
+		if err != nil {
+			return err
+		}
+		for _, name := range add {
+			if name != step.CapAll && !slices.Contains(own, name) {
+				return fmt.Errorf("cannot give capability %s: the kernel or who runs containerd here has none", name)
+			}
+		}
+		given := slices.Clone(s.Process.Capabilities.Bounding)
+		given = slices.DeleteFunc(given, func(name string) bool { return slices.Contains(dropped, name) })
+		if slices.Contains(drop, step.CapAll) {
+			given = nil
+		}
+		if slices.Contains(add, step.CapAll) {
+			given = own
+		}
+		for _, name := range add {
+			if name != step.CapAll && !slices.Contains(given, name) {
+				given = append(given, name)
+			}
+		}
+		given = slices.DeleteFunc(given, func(name string) bool { return slices.Contains(drop, name) })
+		return oci.WithCapabilities(given)(ctx, client, c, s)
+	}
+}
+
+// withTerminal leaves a TERM that the step gives itself.
+func withTerminal(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
+	s.Process.Terminal = true
+	if !slices.ContainsFunc(s.Process.Env, func(v string) bool { return strings.HasPrefix(v, "TERM=") }) {
+		s.Process.Env = append(s.Process.Env, "TERM=xterm")
+	}
+	return nil
+}
+
+// withoutRlimits gives the command the limits that containerd itself runs under, as
+// docker does: 1024 open files, the default otherwise, are too few for data.
+func withoutRlimits(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
+	s.Process.Rlimits = nil
+	return nil
+}
+
+// withOOMScore gives the step the caller's OOM score, for the case that memory runs
+// out. Otherwise it would inherit the shim's, and under Debian's unit file of
+// containerd that one protects it from the kernel.
+func withOOMScore(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
+	data, err := os.ReadFile("/proc/self/oom_score_adj")
+	if err != nil {
+		return err
+	}
+	score, err := strconv.Atoi(strings.TrimSpace(string(data)))
+	score = max(score, 0)
+	s.Process.OOMScoreAdj = &score
+	return err
+}
+
+// withCgroups shows the container its own control groups, read-only: programs that
+// size themselves look there for their limits.
+func withCgroups(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
+	s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.CgroupNamespace})
+	s.Mounts = append(s.Mounts, specs.Mount{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: []string{"ro", "nosuid", "noexec", "nodev"}})
+	return nil
+}
+
+// withoutCgroups leaves the control groups to runc: only the machine's root can make
+// some at a path of ours.
+func withoutCgroups(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
+	s.Linux.CgroupsPath = ""
+	return nil
+}
+
+// withOwnNetwork lets all users of the container listen on all ports of its network and
+// send ICMP echo requests (icmp(7)). The latter is said of all groups, which do not all
+// exist in a user namespace.
+func withOwnNetwork(mapped bool) oci.SpecOpts {
+	return func(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
+		s.Linux.Sysctl = map[string]string{"net.ipv4.ip_unprivileged_port_start": "0"}
+		if !mapped {
+			s.Linux.Sysctl["net.ipv4.ping_group_range"] = "0 2147483647"
+		}
+		return nil
+	}
+}
+
+// withHostSysfs shows the host's sysfs in a container that joins a network namespace
+// from a user namespace: the kernel does not let it mount a sysfs of its own.
+func withHostSysfs(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
+	if slices.ContainsFunc(s.Linux.Namespaces, func(n specs.LinuxNamespace) bool {
+		return n.Type == specs.NetworkNamespace && n.Path == ""
+	}) {
+		return nil
+	}
+	for i, m := range s.Mounts {
+		if m.Destination == "/sys" {
+			s.Mounts[i] = specs.Mount{Destination: "/sys", Type: "bind", Source: "/sys", Options: []string{"rbind", "ro", "nosuid", "noexec", "nodev"}}
+		}
+	}
+	return nil
+}
+
+// withSeccomp is docker's profile for the host's architecture and its 32-bit one. Programs
+// of other architectures are killed. x32 is left out, since each architecture costs
+// milliseconds of an exec and nothing is built for that one.
+func withSeccomp(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
+	s.Linux.Seccomp = seccomp.DefaultProfile(s)
+	switch runtime.GOARCH {
+	case "amd64":
+		s.Linux.Seccomp.Architectures = []specs.Arch{specs.ArchX86_64, specs.ArchX86}
+	case "arm64":
+		s.Linux.Seccomp.Architectures = []specs.Arch{specs.ArchAARCH64, specs.ArchARM}
+	}
+	return nil
+}
+
+// withUser looks the user up in the container's root file system, with the
+// groups that it is in, unless one is given.
+func withUser(user string) oci.SpecOpts {
+	return func(ctx context.Context, client oci.Client, c *containers.Container, s *oci.Spec) error {
+		name, _, group := strings.Cut(user, ":")
+		err := oci.WithUser(user)(ctx, client, c, s)
+		if err == nil && !group {
+			err = oci.WithAdditionalGIDs(name)(ctx, client, c, s)
+		}
+		if err != nil {
+			// containerd's own words around the reason name a temporary mount.
+			for inner := err; inner != nil; inner = errors.Unwrap(inner) {
+				err = inner
+			}
+			return &UserError{user, err}
+		}
+		return nil
+	}
+}
+
+// UserError says that there is no such user in the container.
+type UserError struct {
+	User string
+	err  error
+}
+
+func (e *UserError) Error() string {
+	return fmt.Sprintf("cannot run as user %q: %v; give UID:GID for one that the image does not know", e.User, e.err)
+}
+
+// addMounts adds mounts, outer ones first whatever their order.
+func addMounts(s *oci.Spec, mounts []Mount) {
+	sort.SliceStable(mounts, func(i, j int) bool { return mounts[i].Destination < mounts[j].Destination })
+	for _, m := range mounts {
+		if m.Type != "" {
+			s.Mounts = append(s.Mounts, specs.Mount{Type: m.Type, Source: m.Source, Destination: m.Destination, Options: m.Options})
+			continue
+		}
+		options := []string{"rbind", "rprivate"}
+		if m.ReadOnly {
+			options = append(options, "ro")
+		}
+		if !m.Trusted {
+			options = append(options, "nosuid", "nodev")
+		}
+		s.Mounts = append(s.Mounts, specs.Mount{Type: "bind", Source: m.Source, Destination: m.Destination, Options: options})
+	}
+}

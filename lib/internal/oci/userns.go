@@ -1,0 +1,145 @@
+package oci
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"syscall"
+
+	runcoptions "github.com/containerd/containerd/api/types/runc/options"
+	"github.com/containerd/containerd/content"
+	contentproxy "github.com/containerd/containerd/content/proxy"
+	"github.com/containerd/containerd/errdefs"
+	"github.com/containerd/containerd/leases"
+	"github.com/containerd/containerd/mount"
+	"github.com/containerd/containerd/oci"
+	"github.com/containerd/containerd/snapshots"
+	"github.com/containerd/typeurl/v2"
+	"github.com/google/uuid"
+	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"pipex/lib/internal/containerd"
+	"pipex/lib/internal/trace"
+	"pipex/lib/step"
+
+	contentapi "github.com/containerd/containerd/api/services/content/v1"
+)
+
+// withUserns puts the container into a user namespace of its own.
+func withUserns(m *step.IDMap) oci.SpecOpts {
+	mappings := func(root, sub uint32) []specs.LinuxIDMapping {
+		return []specs.LinuxIDMapping{{HostID: root, Size: 1}, {ContainerID: 1, HostID: sub, Size: step.IDCount}}
+	}
+	return oci.WithUserNamespace(mappings(m.UID, m.SubUID), mappings(m.GID, m.SubGID))
+}
+
+// options tell the shim to give the command's pipes to root of the user namespace,
+// since the command may open /dev/stdout.
+func (c *Container) options() (*anypb.Any, error) {
+	if c.Step.Userns == nil {
+		return nil, nil
+	}
+	data, err := typeurl.MarshalAny(&runcoptions.Options{IoUid: c.Step.Userns.UID, IoGid: c.Step.Userns.GID})
+	if err != nil {
+		return nil, err
+	}
+	return &anypb.Any{TypeUrl: data.GetTypeUrl(), Value: data.GetValue()}, nil
+}
+
+// parent names the snapshot below the run's: that of the image's layers, or, in a
+// user namespace, one of the same content that belongs to the users there. That is
+// made once and lives as long as the image.
+func parent(ctx context.Context, c *containerd.Client, cfg *Container) (string, error) {
+	if cfg.Step.Userns == nil {
+		return cfg.ChainID, nil
+	}
+	defer trace.Region("userns snapshot")()
+	m := cfg.Step.Userns
+	ids := fmt.Sprintf("%d.%d.%d.%d", m.UID, m.GID, m.SubUID, m.SubGID)
+	name := "pipex-userns-" + ids + "-" + cfg.ChainID
+	service := c.SnapshotService(c.Snapshotter)
+	if _, err := service.Stat(ctx, name); err == nil {
+		// The image may be gone by now, but for this run's lease.
+		return name, c.Leases().AddResource(ctx, leases.Lease{ID: cfg.ID}, leases.Resource{ID: name, Type: "snapshots/" + c.Snapshotter})
+	}
+	draft := name + "-" + uuid.NewString()
+	mounts, err := service.Prepare(ctx, draft, cfg.ChainID, snapshots.WithLabels(cfg.Labels()))
+	if err == nil {
+		err = give(mounts, m)
+	}
+	if err == nil {
+		err = service.Commit(ctx, name, draft)
+	}
+	if err != nil {
+		err = errors.Join(err, service.Remove(context.WithoutCancel(ctx), draft))
+	}
+	if errdefs.IsAlreadyExists(err) {
+		return name, nil // another exec was faster
+	}
+	if err != nil {
+		return "", fmt.Errorf("cannot give the image's files to user %d: %w", m.UID, err)
+	}
+	store := contentproxy.NewContentStore(contentapi.NewContentClient(c.Conn))
+	label := "containerd.io/gc.ref.snapshot." + c.Snapshotter + "/pipex-userns-" + ids
+	_, err = store.Update(ctx, content.Info{Digest: digest.Digest(cfg.Step.ImageID), Labels: map[string]string{label: name}}, "labels."+label)
+	return name, err
+}
+
+// give gives all files of a root file system to the users that they belong to in
+// the container. It is mounted where nobody else sees it, and is no longer mounted
+// when this process is dead.
+func give(mounts []mount.Mount, m *step.IDMap) error {
+	result := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+		err := unix.Unshare(unix.CLONE_NEWNS)
+		if err == nil {
+			err = unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
+		}
+		root := os.TempDir()
+		if err == nil {
+			err = mount.All(mounts, root)
+		}
+		if err == nil {
+			err = giveAll(root, m)
+			err = errors.Join(err, unix.Unmount(root, unix.MNT_DETACH))
+		}
+		result <- err
+	}()
+	return <-result
+}
+
+func giveAll(root string, m *step.IDMap) error {
+	type inode struct{ dev, ino uint64 }
+	given := map[inode]bool{}
+	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		stat := info.Sys().(*syscall.Stat_t)
+		if !info.IsDir() && stat.Nlink > 1 {
+			if given[inode{stat.Dev, stat.Ino}] {
+				return nil
+			}
+			given[inode{stat.Dev, stat.Ino}] = true
+		}
+		if err := os.Lchown(path, int(m.HostUID(stat.Uid)), int(m.HostGID(stat.Gid))); err != nil {
+			return err
+		}
+		if info.Mode()&(fs.ModeSetuid|fs.ModeSetgid) != 0 {
+			return unix.Chmod(path, stat.Mode&0o7777) // chown(2) clears these
+		}
+		return nil
+	})
+}

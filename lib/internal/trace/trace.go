@@ -1,0 +1,45 @@
+// Package trace tells people what a verb does and how long each part of it took.
+// It costs nothing unless it is turned on.
+package trace
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+var (
+	mu  sync.Mutex
+	out io.Writer
+	// start is when this process began to run its own code.
+	start = time.Now()
+)
+
+// To turns tracing on: a line for each part goes to w. It is for the main program,
+// before anything is traced.
+func To(w io.Writer) { out = w }
+
+// On tells whether tracing is on.
+func On() bool { return out != nil }
+
+// Region begins a part and returns the function that ends it, which is to be
+// deferred: a part that fails is traced as well. The line is written when the
+// part ends.
+func Region(format string, args ...any) func() {
+	if out == nil {
+		return func() {}
+	}
+	began := time.Now()
+	return func() {
+		line := fmt.Sprintf("%s[%d] %9.3fms +%.3fms %s\n", filepath.Base(os.Args[0]), os.Getpid(),
+			ms(began.Sub(start)), ms(time.Since(began)), fmt.Sprintf(format, args...))
+		mu.Lock()
+		defer mu.Unlock()
+		io.WriteString(out, line)
+	}
+}
+
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -1,0 +1,79 @@
+package userns
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Inside tells whether the calling process is in a user namespace other than the
+// machine's first. Root there has no power over what lies outside.
+func Inside() bool {
+	data, err := os.ReadFile("/proc/self/uid_map")
+	all := strconv.FormatUint(1<<32-1, 10)
+	return err == nil && strings.Join(strings.Fields(string(data)), " ") != "0 0 "+all
+}
+
+// Join runs the calling program again, in the same process, inside the user and
+// mount namespaces of the containerd that listens at socket. It returns nil when
+// there is nothing to join: the caller is root, nobody listens, or containerd is in
+// the caller's own namespaces. nsenter(1) does the work, since a program with
+// threads cannot (setns(2)).
+func Join(socket string) error {
+	if os.Geteuid() == 0 {
+		return nil
+	}
+	pid := listener(strings.TrimPrefix(socket, "unix://"))
+	if pid == 0 || !elsewhere(pid) {
+		return nil
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	nsenter, err := exec.LookPath("nsenter")
+	if err != nil {
+		return errors.New("cannot join the rootless containerd's user namespace: no nsenter on PATH; install util-linux")
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	// A mount namespace is entered at its root: the way back is by name.
+	args := append([]string{"nsenter", "--preserve-credentials", "--user", "--mount", "--target", strconv.Itoa(pid), "--",
+		"/bin/sh", "-c", `cd -- "$1" && shift && exec "$@"`, "sh", dir, self}, os.Args[1:]...)
+	return fmt.Errorf("cannot join the rootless containerd's user namespace: %w", syscall.Exec(nsenter, args, os.Environ()))
+}
+
+// listener is the process behind a socket (SO_PEERCRED of unix(7)); 0 if it is not
+// known.
+func listener(socket string) int {
+	conn, err := net.Dial("unix", socket)
+	if err != nil {
+		return 0
+	}
+	defer conn.Close()
+	raw, err := conn.(*net.UnixConn).SyscallConn()
+	if err != nil {
+		return 0
+	}
+	var peer *unix.Ucred
+	raw.Control(func(fd uintptr) { peer, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) })
+	if err != nil || peer == nil {
+		return 0
+	}
+	return int(peer.Pid)
+}
+
+func elsewhere(pid int) bool {
+	theirs, err := os.Readlink("/proc/" + strconv.Itoa(pid) + "/ns/user")
+	ours, _ := os.Readlink("/proc/self/ns/user")
+	return err == nil && theirs != ours
+}

@@ -1,0 +1,43 @@
+package run
+
+import (
+	"context"
+
+	"pipex/lib/workspace"
+)
+
+// Link points a step at a committed run; see [workspace.Workspace.Link].
+func Link(ctx context.Context, p Place, step, id string) error {
+	ws, err := p.Open()
+	if err != nil {
+		return err
+	}
+	return ws.Link(ctx, step, id)
+}
+
+// Unlink removes the name of a step, and never the run; see [workspace.Workspace.Unlink].
+func Unlink(ctx context.Context, p Place, step string) error {
+	ws, err := p.Open()
+	if err != nil {
+		return err
+	}
+	return ws.Unlink(ctx, step)
+}
+
+// Linked is the run that a step points at; see [workspace.Workspace.Linked].
+func Linked(p Place, step string) (string, error) {
+	ws, err := p.Open()
+	if err != nil {
+		return "", err
+	}
+	return ws.Linked(step)
+}
+
+// Links lists the steps that point at a run; see [workspace.Workspace.Links].
+func Links(p Place) ([]workspace.Link, error) {
+	ws, err := p.Open()
+	if err != nil {
+		return nil, err
+	}
+	return ws.Links()
+}

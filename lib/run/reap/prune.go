@@ -1,0 +1,343 @@
+package reap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"pipex/lib/internal/cgroup"
+	"pipex/lib/internal/containerd"
+	"pipex/lib/internal/network"
+	"pipex/lib/run"
+	"pipex/lib/workspace"
+)
+
+// PruneOptions say what to reclaim. The zero value reclaims committed runs that
+// nothing refers to and that are older than an hour.
+type PruneOptions struct {
+	// Keep names runs to keep besides the active ones; they need not exist.
+	Keep []string
+	// KeepLast keeps that many of the latest runs of each step.
+	KeepLast int
+	// OlderThan keeps what is younger; see [workspace.Run.Age]. Zero is
+	// [DefaultAge], and [Now] keeps nothing for its age.
+	OlderThan time.Duration
+	// Staging reclaims open runs as well.
+	Staging bool
+	// DryRun removes nothing, and reports what would be removed.
+	DryRun bool
+}
+
+// DefaultAge is how old a run has to be to be pruned: no script is known to leave
+// more time than that between two verbs. Now is for a caller who knows that there is
+// no such script.
+const (
+	DefaultAge               = time.Hour
+	Now        time.Duration = -1
+)
+
+// Kept counts what prune would have removed, had it been older than Age.
+type Kept struct {
+	Runs, Open int
+	Age        time.Duration
+}
+
+// Prune removes what nothing refers to, in the workspace and in containerd, and calls
+// report with the id of each run that is gone (or would be, for a dry run). Age
+// decides, and no guess about who is at work: a committed run that nothing names goes
+// when it is old enough (see [workspace.Workspace.Prune]); with Staging, so does an
+// open run that no process holds and whose task does not run. What containerd holds
+// for runs that are not open goes too, and for workspaces of the same workdir that
+// are gone. Without a containerd the workspace is pruned all the same, and p.Warn is
+// told.
+//
+// It takes the workspace lock, alone, and the lock of each run that it removes.
+func Prune(ctx context.Context, p run.Place, opt PruneOptions, report func(id string)) (Kept, error) {
+	kept := Kept{Age: opt.OlderThan}
+	if kept.Age == 0 {
+		kept.Age = DefaultAge
+	}
+	ws, err := p.Open()
+	if err != nil {
+		return kept, err
+	}
+	client, err := containerd.Connect(ctx, p.Containerd)
+	if err != nil {
+		client = nil
+		p.Warning(fmt.Errorf("containerd's half is left for the next time: %w", err))
+	} else {
+		defer client.Close()
+	}
+	r := reaper{p, opt, ws, client, report, &kept}
+	if opt.Staging {
+		if err := r.staging(ctx); err != nil {
+			return kept, err
+		}
+	}
+	kept.Runs, err = ws.Prune(ctx, workspace.PruneOptions{
+		Keep: opt.Keep, KeepLast: opt.KeepLast, OlderThan: kept.Age, DryRun: opt.DryRun,
+	}, report)
+	if err != nil || client == nil || opt.DryRun {
+		return kept, err
+	}
+	if err := r.objects(ctx); err != nil {
+		return kept, err
+	}
+	if err := client.DropFetches(ctx); err != nil {
+		return kept, err
+	}
+	if opt.Staging {
+		return kept, r.shims(ctx)
+	}
+	return kept, nil
+}
+
+// Objects removes what containerd holds for runs that are committed or gone, and
+// nothing else: what commit leaves behind. It takes the lock of a run that is gone.
+func Objects(ctx context.Context, p run.Place, ids []string) error {
+	ws, err := p.Open()
+	if err != nil {
+		return err
+	}
+	client, err := containerd.Connect(ctx, p.Containerd)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	r := reaper{Place: p, ws: ws, client: client}
+	for _, id := range ids {
+		owner := containerd.Owner{Workdir: ws.Root, Run: id}
+		if err := r.object(ctx, containerd.Object{ID: owner.NewID(), Owner: owner}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Object is what a run owns in containerd: all that is called ID there.
+type Object = containerd.Object
+
+// Owned lists what containerd holds for the runs of all workspaces in p.Workdir, be
+// they there or not.
+func Owned(ctx context.Context, p run.Place) ([]Object, error) {
+	p = p.WithDefaults()
+	client, err := containerd.Connect(ctx, p.Containerd)
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	dir, err := filepath.Abs(p.Workdir)
+	if err == nil {
+		dir, err = filepath.EvalSymlinks(dir)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return client.Owned(ctx, dir)
+}
+
+// reaper is one prune on its way.
+type reaper struct {
+	run.Place
+	PruneOptions
+	ws     *workspace.Workspace
+	client *containerd.Client // nil if there is none
+	report func(id string)
+	kept   *Kept
+}
+
+// staging discards the open runs that are old enough and that nobody needs.
+func (r *reaper) staging(ctx context.Context) error {
+	runs, err := r.ws.OpenRuns()
+	if err != nil {
+		return err
+	}
+	for _, open := range runs {
+		gone, err := r.abandoned(ctx, open)
+		if err != nil {
+			return err
+		}
+		if gone {
+			r.report(open.ID)
+		}
+	}
+	return nil
+}
+
+// abandoned discards an open run if nobody needs it, and tells whether it did. It
+// looks first, and takes the run's lock only to remove the run.
+func (r *reaper) abandoned(ctx context.Context, open workspace.Run) (bool, error) {
+	if open.Age() < r.kept.Age {
+		r.kept.Open++
+		return false, nil
+	}
+	err := r.ws.Held(open.ID)
+	if err == nil && r.DryRun {
+		return r.idle(ctx, open)
+	}
+	var lock *workspace.Lock
+	if err == nil {
+		open, lock, err = run.Hold(r.ws, open.ID, "prune")
+	}
+	var busy *workspace.BusyError
+	switch {
+	case errors.As(err, &busy):
+		r.Warning(fmt.Errorf("passed over: %w", err))
+		return false, nil
+	case errors.Is(err, workspace.ErrNoRun), err == nil && open.Committed:
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	defer lock.Release()
+	if idle, err := r.idle(ctx, open); err != nil || !idle {
+		return false, err
+	}
+	return true, discard(ctx, r.Place, r.ws, open)
+}
+
+// idle tells whether an open run is old enough and no task runs for it.
+func (r *reaper) idle(ctx context.Context, open workspace.Run) (bool, error) {
+	if open.Age() < r.kept.Age {
+		return false, nil // touched meanwhile
+	}
+	m, err := open.Meta()
+	if err != nil || m.Container == nil {
+		return true, nil
+	}
+	if r.client == nil {
+		return false, nil // its task may be running
+	}
+	running, err := r.client.Running(ctx, m.Container.ID)
+	return !running, err
+}
+
+// objects removes what containerd holds for this workspace's runs that are not open,
+// left by a prepare or a commit that did not come to its end; and all that it holds
+// for workspaces beside this one that are gone.
+func (r *reaper) objects(ctx context.Context) error {
+	owned, err := r.client.Owned(ctx, filepath.Dir(r.ws.Root))
+	if err != nil {
+		return err
+	}
+	for _, o := range owned {
+		if o.Workdir == r.ws.Root {
+			err = r.object(ctx, o)
+		} else if _, gone := os.Lstat(o.Workdir); errors.Is(gone, os.ErrNotExist) {
+			err = remove(ctx, r.client, o.ID)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// object removes what containerd holds for a run, unless the run is open. A prepare
+// that is on its way holds the run's lock. A committed run is not prepared again, so
+// that no lock is needed, and another prune can remove the run at the same time.
+func (r *reaper) object(ctx context.Context, o containerd.Object) error {
+	found, err := r.ws.Run(o.Run)
+	if err == nil && !found.Committed {
+		return nil
+	}
+	if err != nil {
+		lock, err := r.ws.HoldRun(o.Run, "prune")
+		var busy *workspace.BusyError
+		if errors.As(err, &busy) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		defer lock.Release()
+		if _, err := r.ws.OpenRun(o.Run); err == nil {
+			return nil // prepared meanwhile
+		}
+	}
+	return remove(ctx, r.client, o.ID)
+}
+
+// shims ends the shims that were left by a client that was killed while it created a
+// task: those whose container is gone, and those of this workspace's runs that no
+// process holds and that have no task. A process that is creating a task right now
+// holds the run's lock, and its container is there.
+func (r *reaper) shims(ctx context.Context) error {
+	// containerd may be about to start one: look until there is none.
+	for again := true; again; {
+		shims, err := r.client.Shims(ctx)
+		again = false
+		for _, s := range shims {
+			if err != nil {
+				break
+			}
+			var ended bool
+			ended, err = r.shim(ctx, s)
+			again = again || ended
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return r.leftovers(ctx)
+}
+
+func (r *reaper) shim(ctx context.Context, s containerd.Shim) (bool, error) {
+	if s.Run != "" {
+		if s.Workdir != r.ws.Root {
+			return false, nil
+		}
+		lock, err := r.ws.HoldRun(s.Run, "prune")
+		var busy *workspace.BusyError
+		if errors.As(err, &busy) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		defer lock.Release()
+	}
+	return r.client.EndShim(ctx, s)
+}
+
+// leftovers removes the control groups and networks of this workspace's runs that
+// are not open. They are listed first: a run that is opened meanwhile has none
+// among them.
+func (r *reaper) leftovers(ctx context.Context) error {
+	ours := func(id string) bool { return containerd.Belongs(id, r.ws.Root) }
+	all, err := cgroup.List(r.client.Namespace, ours)
+	if err != nil {
+		return err
+	}
+	networks := slices.DeleteFunc(network.List(), func(id string) bool { return !ours(id) })
+	if len(all) == 0 && len(networks) == 0 {
+		return nil
+	}
+	runs, err := r.ws.OpenRuns()
+	if err != nil {
+		return err
+	}
+	open := map[string]bool{}
+	for _, o := range runs {
+		open[containerd.Owner{Workdir: r.ws.Root, Run: o.ID}.NewID()] = true
+	}
+	for _, g := range all {
+		if !open[g.ID] {
+			if err := g.Remove(); err != nil {
+				return err
+			}
+		}
+	}
+	for _, id := range networks {
+		if !open[id] {
+			if err := network.Remove(ctx, id); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

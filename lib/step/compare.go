@@ -1,0 +1,289 @@
+package step
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"pipex/lib/tree"
+)
+
+// Difference is one thing about a step that is not what it was.
+type Difference struct {
+	What string `json:"what"`
+	// Was and Is are the two values. Detail says what has changed where there are
+	// no values to show.
+	Was    string `json:"was,omitempty"`
+	Is     string `json:"is,omitempty"`
+	Detail string `json:"detail,omitempty"`
+}
+
+// String is the difference in one line.
+func (d Difference) String() string {
+	if d.Detail != "" {
+		return d.What + ": " + d.Detail
+	}
+	return d.What + ": " + d.Was + " -> " + d.Is
+}
+
+// Trees finds what is known of the trees that a step was or is made from. Each
+// function returns nil for a tree of which only the digest is known.
+type Trees struct {
+	// Was and Is find the content of a mount or source by its digest.
+	Was, Is func(digest string) *tree.Tree
+	// Artifacts finds the artifacts of an input.
+	Artifacts func(PinnedInput) *tree.Tree
+}
+
+// Differences lists in what the step is differs from the step was, as far as it
+// decides the output: all that is in the fingerprint, and nothing else. Plain
+// values come first.
+func Differences(was, is *Pinned, trees Trees) []Difference {
+	c := &comparison{was: was, is: is, trees: trees}
+	before, now := was.ingredients(), is.ingredients()
+	for _, plain := range []bool{true, false} {
+		for i, a := range before {
+			if b := now[i]; !bytes.Equal(a.json, b.json) && a.plain() == plain {
+				c.add(a, b)
+			}
+		}
+	}
+	return c.found
+}
+
+// plain tells whether the value is shown as a whole, and not part by part.
+func (in *ingredient) plain() bool {
+	switch in.value.(type) {
+	case map[string]string, []PinnedInput, []PinnedMount:
+		return false
+	}
+	return true
+}
+
+type comparison struct {
+	was, is *Pinned
+	trees   Trees
+	found   []Difference
+}
+
+func (c *comparison) add(a, b ingredient) {
+	switch was := a.value.(type) {
+	case map[string]string:
+		c.variables(was, b.value.(map[string]string))
+	case []PinnedInput:
+		c.inputs(was, b.value.([]PinnedInput))
+	case []PinnedMount:
+		c.contents(strings.TrimSuffix(a.label, "s"), was, b.value.([]PinnedMount))
+	default:
+		switch {
+		case a.key != "image":
+			c.value(a.label, text(a.value), text(b.value))
+		case c.was.Image != c.is.Image:
+			c.value("image", c.was.Image, c.is.Image)
+		default:
+			c.value("image "+c.is.Image, c.was.ImageID, c.is.ImageID)
+		}
+	}
+}
+
+func (c *comparison) detail(what, format string, args ...any) {
+	c.found = append(c.found, Difference{What: what, Detail: fmt.Sprintf(format, args...)})
+}
+
+func (c *comparison) value(what, was, is string) {
+	c.found = append(c.found, Difference{What: what, Was: orNone(was), Is: orNone(is)})
+}
+
+func orNone(text string) string {
+	if text == "" {
+		return "none"
+	}
+	return text
+}
+
+// text is a value as a person reads it.
+func text(value any) string {
+	switch v := value.(type) {
+	case []string:
+		return quote(v)
+	case *[]string:
+		if v == nil {
+			return "the image's"
+		}
+		return quote(*v)
+	case []Cache:
+		return cachesText(v)
+	case []PinnedTmpfs, []Secret:
+		return strings.Join(canonical(v, false).([]string), " ")
+	case *IDMap:
+		return strconv.FormatBool(v != nil)
+	case *PinnedSetup:
+		if v == nil {
+			return ""
+		}
+		parts := []string{quote(v.Cmd), "network " + string(v.Network), cachesText(v.CacheMounts)}
+		return strings.Join(slices.DeleteFunc(parts, func(t string) bool { return t == "" }), ", ")
+	}
+	return fmt.Sprint(value)
+}
+
+func cachesText(caches []Cache) string {
+	var list []string
+	for _, c := range caches {
+		list = append(list, c.Name+":"+c.Path)
+	}
+	slices.Sort(list)
+	return strings.Join(list, " ")
+}
+
+// quote writes a command as a shell would read it again.
+func quote(args []string) string {
+	var words []string
+	for _, arg := range args {
+		if arg == "" || strings.Trim(arg, plainWord) != "" {
+			arg = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
+		}
+		words = append(words, arg)
+	}
+	return strings.Join(words, " ")
+}
+
+// plainWord are the characters that mean nothing else to a shell.
+const plainWord = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=:,./@%"
+
+func (c *comparison) variables(was, is map[string]string) {
+	all := maps.Clone(is)
+	if all == nil {
+		all = map[string]string{}
+	}
+	maps.Copy(all, was)
+	for _, key := range slices.Sorted(maps.Keys(all)) {
+		before, had := was[key]
+		now, has := is[key]
+		switch {
+		case !had:
+			c.detail("env "+key, "added, %s", quote([]string{now}))
+		case !has:
+			c.detail("env "+key, "removed, was %s", quote([]string{before}))
+		case before != now:
+			c.value("env "+key, quote([]string{before}), quote([]string{now}))
+		}
+	}
+}
+
+func (c *comparison) inputs(was, is []PinnedInput) {
+	kind := func(in PinnedInput) string {
+		if in.Copied {
+			return "copied input " + in.Step
+		}
+		return "input " + in.Step
+	}
+	same := func(a, b PinnedInput) bool {
+		return a.Step == b.Step && a.MountedAs == b.MountedAs && a.Copied == b.Copied
+	}
+	before := len(c.found)
+	for _, now := range is {
+		i := slices.IndexFunc(was, func(old PinnedInput) bool { return same(old, now) })
+		if i < 0 {
+			c.detail(kind(now), "added%s", at(now.MountedAs))
+		} else if old := was[i]; old.Digest != now.Digest {
+			c.detail(kind(now), "%s", changes(c.trees.Artifacts(old), c.trees.Artifacts(now)))
+		}
+	}
+	for _, old := range was {
+		if !slices.ContainsFunc(is, func(now PinnedInput) bool { return same(old, now) }) {
+			c.detail(kind(old), "removed%s", at(old.MountedAs))
+		}
+	}
+	if len(c.found) == before {
+		c.detail("inputs", "in another order")
+	}
+}
+
+func at(path string) string {
+	if path == "" {
+		return ""
+	}
+	return ", at " + path
+}
+
+// contents compares mounts, or sources, by where the step sees them.
+func (c *comparison) contents(kind string, was, is []PinnedMount) {
+	find := func(list []PinnedMount, path string) int {
+		return slices.IndexFunc(list, func(m PinnedMount) bool { return m.ContainerPath == path })
+	}
+	for _, m := range is {
+		what := kind + " " + short(m.HostPath)
+		if i := find(was, m.ContainerPath); i < 0 {
+			c.detail(what, "added%s", at(m.ContainerPath))
+		} else if was[i].Digest != m.Digest {
+			c.detail(what, "%s", changes(c.trees.Was(was[i].Digest), c.trees.Is(m.Digest)))
+		}
+	}
+	for _, m := range was {
+		if find(is, m.ContainerPath) < 0 {
+			c.detail(kind+" "+short(m.HostPath), "removed%s", at(m.ContainerPath))
+		}
+	}
+}
+
+// short is a path relative to the working directory, if it is below it.
+func short(path string) string {
+	dir, err := os.Getwd()
+	if err == nil {
+		dir, err = filepath.EvalSymlinks(dir)
+	}
+	if err != nil {
+		return path
+	}
+	if rel, err := filepath.Rel(dir, path); err == nil && filepath.IsLocal(rel) {
+		return rel
+	}
+	return path
+}
+
+// named is how many changed files are listed by name; more are counted.
+const named = 2
+
+// changes says which files differ between two trees. A tree of which only the
+// digest is known is nil.
+func changes(was, is *tree.Tree) string {
+	if was == nil || is == nil {
+		return "content changed"
+	}
+	words := map[tree.Kind]string{tree.Missing: "removed", tree.Extra: "added"}
+	var list []string
+	var last string
+	for _, d := range was.Compare(is) {
+		if d.Path == last || !d.Decides() {
+			continue
+		}
+		last = d.Path
+		word, ok := words[d.Kind]
+		if !ok {
+			word = "changed"
+		}
+		if d.Path == "." {
+			list = append(list, "content changed")
+			continue
+		}
+		list = append(list, printable(d.Path)+" "+word)
+	}
+	if len(list) > named {
+		return fmt.Sprintf("content changed (%d files)", len(list))
+	}
+	return strings.Join(list, ", ")
+}
+
+// printable quotes a name that could mean something to a terminal.
+func printable(name string) string {
+	if quoted := strconv.Quote(name); quoted != `"`+name+`"` {
+		return quoted
+	}
+	return name
+}
