@@ -28,6 +28,7 @@ func (x *execution) finish(ctx context.Context, task *containerd.Task) (int, err
 		code = TimedOutCode
 	}
 	x.record().TimedOut = timedOut
+	x.record().Error = "" // an exec that lost the task may have left one
 	x.record().Usage = usage(task)
 	if err := x.end(exit.At, &exit.Code, code); err != nil {
 		return 0, err

@@ -45,7 +45,8 @@ type Client struct {
 	Conn        *grpc.ClientConn
 	Namespace   string
 	Snapshotter string
-	address     string // the socket's path
+	address     string        // the socket's path
+	patience    time.Duration // bounds each call
 }
 
 // maxMessage bounds one message, in bytes, as containerd's own client does.
@@ -67,20 +68,21 @@ func Connect(ctx context.Context, to endpoint.Containerd) (*Client, error) {
 		return nil, unreachable(to.Address, err)
 	}
 	probe.Close()
-	conn, err := grpc.DialContext(ctx, "passthrough:///"+path,
+	c := &Client{Namespace: to.Namespace, Snapshotter: to.Snapshotter, address: path, patience: to.Patience}
+	c.Conn, err = grpc.DialContext(ctx, "passthrough:///"+path,
 		grpc.WithContextDialer(dial),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, MaxDelay: time.Second},
 			MinConnectTimeout: time.Second,
 		}),
-		grpc.WithUnaryInterceptor(patience(to.Patience).unary),
-		grpc.WithStreamInterceptor(patience(to.Patience).stream),
+		grpc.WithUnaryInterceptor(c.call),
+		grpc.WithStreamInterceptor(c.stream),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)))
 	if err != nil {
 		return nil, unreachable(to.Address, err)
 	}
-	return &Client{Conn: conn, Namespace: to.Namespace, Snapshotter: to.Snapshotter, address: path}, nil
+	return c, nil
 }
 
 // socket is a connection that ends with the first write that fails. gRPC leaves

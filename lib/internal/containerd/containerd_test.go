@@ -47,7 +47,7 @@ func TestCommandErrors(t *testing.T) {
 		before + `chdir to cwd ("/x") set in config.json failed: no such file or directory: unknown`:        0,
 		before + `exec: "sh": executable file not found in $PATH: unknown: something that comes after this`: 127,
 	} {
-		err := commandError([]string{"name"}, errors.New(msg))
+		err := commandError([]string{"name"}, errors.New(msg), "cannot")
 		var command *CommandError
 		got := 0
 		if errors.As(err, &command) {

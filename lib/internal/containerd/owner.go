@@ -103,7 +103,7 @@ func (c *Client) Lease(ctx context.Context, o Object, digest string) error {
 		err = c.Leases().AddResource(ctx, lease, leases.Resource{ID: digest, Type: "content"})
 	}
 	if err != nil {
-		return fmt.Errorf("cannot lease image %s: %w", digest, err)
+		return fmt.Errorf("cannot lease image %q: %w", digest, err)
 	}
 	return nil
 }
@@ -174,7 +174,11 @@ func (c *Client) deleteTask(ctx context.Context, id string) error {
 	}
 	wait, cancel := context.WithTimeout(ctx, killWait)
 	defer cancel()
-	if _, err = c.tasks().Wait(wait, &tasksapi.WaitRequest{ContainerID: id}); err != nil && !errdefs.IsNotFound(errdefs.FromGRPC(err)) {
+	_, err = c.tasks().Wait(wait, &tasksapi.WaitRequest{ContainerID: id})
+	if err != nil && wait.Err() != nil && ctx.Err() == nil {
+		return fmt.Errorf("its task has not ended within %s", killWait)
+	}
+	if err != nil && !errdefs.IsNotFound(errdefs.FromGRPC(err)) {
 		return errdefs.FromGRPC(err)
 	}
 	_, err = c.tasks().Delete(ctx, &tasksapi.DeleteTaskRequest{ContainerID: id})
@@ -194,7 +198,7 @@ func (c *Client) Running(ctx context.Context, id string) (bool, error) {
 		return false, nil
 	}
 	if err != nil {
-		return false, err
+		return false, fmt.Errorf("cannot look for task %q: %w", id, err)
 	}
 	return r.Process.Status != task.Status_STOPPED && r.Process.Status != task.Status_CREATED, nil
 }

@@ -82,7 +82,7 @@ func (c *Client) CreateTask(ctx context.Context, id string, rootfs []mount.Mount
 		ContainerID: id, Rootfs: toAPI(rootfs), Stdin: io.Stdin, Stdout: io.Stdout, Stderr: io.Stderr, Terminal: io.Terminal,
 	})
 	if err != nil {
-		return nil, 0, commandError(args, errdefs.FromGRPC(err))
+		return nil, 0, commandError(args, errdefs.FromGRPC(err), fmt.Sprintf("cannot create task %q", id))
 	}
 	return &Task{c, id}, r.Pid, nil
 }
@@ -117,7 +117,7 @@ func (t *Task) Start(ctx context.Context, args []string) error {
 	defer trace.Region("containerd start")()
 	ctx = t.client.Context(ctx)
 	if _, err := t.client.tasks().Start(ctx, &tasksapi.StartRequest{ContainerID: t.id}); err != nil {
-		return errors.Join(commandError(args, errdefs.FromGRPC(err)), t.Delete(context.WithoutCancel(ctx)))
+		return errors.Join(commandError(args, errdefs.FromGRPC(err), fmt.Sprintf("cannot start %q", args[0])), t.Delete(context.WithoutCancel(ctx)))
 	}
 	return nil
 }
@@ -146,7 +146,7 @@ func (t *Task) Wait(ctx context.Context) (Exit, error) {
 		}
 		err = errdefs.FromGRPC(err)
 		if ctx.Err() != nil || !errdefs.IsUnavailable(err) {
-			return Exit{}, fmt.Errorf("the task was lost: %w", err)
+			return Exit{}, fmt.Errorf("task %q was lost: %w", t.id, err)
 		}
 		if lost.IsZero() {
 			lost = time.Now()
@@ -215,7 +215,9 @@ var (
 	notExecutable = regexp.MustCompile(`exec: "[^"]*": (permission denied|is a directory)|exec /[^:]*: (permission denied|exec format error|is a directory)|exec format error`)
 )
 
-func commandError(args []string, err error) error {
+// commandError is a [*CommandError] if the command itself cannot be run, and otherwise
+// says what was tried.
+func commandError(args []string, err error, tried string) error {
 	msg := err.Error()
 	switch {
 	case notFound.MatchString(msg):
@@ -229,7 +231,7 @@ func commandError(args []string, err error) error {
 		if j := strings.Index(msg, ": failed to create shim task"); j > 0 {
 			before = msg[:j] + ": " // ours
 		}
-		return errors.New(before + msg[i:])
+		err = errors.New(before + msg[i:])
 	}
-	return err
+	return fmt.Errorf("%s: %w", tried, err)
 }

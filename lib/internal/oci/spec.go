@@ -13,6 +13,7 @@ import (
 
 	"github.com/containerd/containerd/containers"
 	"github.com/containerd/containerd/contrib/seccomp"
+	"github.com/containerd/containerd/errdefs"
 	"github.com/containerd/containerd/oci"
 	capability "github.com/containerd/containerd/pkg/cap"
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -252,6 +253,9 @@ func withUser(user string) oci.SpecOpts {
 		err := oci.WithUser(user)(ctx, client, c, s)
 		if err == nil && !group {
 			err = oci.WithAdditionalGIDs(name)(ctx, client, c, s)
+		}
+		if errdefs.IsUnavailable(err) || errdefs.IsUnknown(err) {
+			return err // the user was not looked for
 		}
 		if err != nil {
 			// containerd's own words around the reason name a temporary mount.
