@@ -1,3 +1,5 @@
+// Package name says what names and ids look like, and is where wrong usage becomes an
+// error. It looks at nothing on disk.
 package name
 
 import (

@@ -4,26 +4,17 @@ package prepare
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 
 	"pipex/lib/internal/trace"
 
 	"pipex/lib/internal/containerd"
 	"pipex/lib/internal/image"
-	"pipex/lib/internal/network"
-	"pipex/lib/internal/oci"
-	"pipex/lib/internal/userns"
 	"pipex/lib/internal/version"
 	"pipex/lib/name"
 	"pipex/lib/run"
 	"pipex/lib/step"
-	"pipex/lib/tree"
 	"pipex/lib/workspace"
 )
 
@@ -88,132 +79,6 @@ func Prepare(ctx context.Context, p run.Place, opt Options) (*Prepared, error) {
 		}
 	}
 	return d.stage(ctx)
-}
-
-// decision is what a step has been found to be, but for its inputs, which other
-// processes may change until they are held.
-type decision struct {
-	run.Place
-	Options
-	spec *step.Spec // complete and checked
-	// ws is nil if there is no workspace yet.
-	ws              *workspace.Workspace
-	mounts, sources []step.PinnedMount
-	trees           map[string]*tree.Tree // the content of both, by digest
-	users           *step.IDMap
-	client          *containerd.Client // nil if there is no image
-	image           *image.Image
-}
-
-func (d *decision) close() {
-	if d.client != nil {
-		d.client.Close()
-	}
-}
-
-// decide does all that can fail without a lock, and creates nothing.
-func decide(ctx context.Context, p run.Place, opt Options) (_ *decision, err error) {
-	spec := opt.Spec.Complete()
-	if err := spec.Check(); err != nil {
-		return nil, err
-	}
-	if err := oci.CheckCapabilities(slices.Concat(spec.CapAdd, spec.CapDrop)...); err != nil {
-		return nil, err
-	}
-	d := &decision{Place: p.WithDefaults(), Options: opt, spec: spec, trees: map[string]*tree.Tree{}}
-	defer func() {
-		if err != nil {
-			d.close()
-		}
-	}()
-	for _, find := range []func(context.Context) error{d.findWorkspace, d.findLimits, d.findHost, d.findNetworks, d.findSecrets, d.findImage} {
-		if err := find(ctx); err != nil {
-			return nil, err
-		}
-	}
-	return d, nil
-}
-
-// findWorkspace opens the workspace, if there is one, and sees whether the run can be
-// made in it.
-func (d *decision) findWorkspace(context.Context) error {
-	ws, err := d.Open()
-	if errors.Is(err, workspace.ErrNoWorkspace) {
-		for _, in := range d.spec.Inputs {
-			if !in.Optional {
-				return fmt.Errorf("cannot use input %q: %w", in.Step, err)
-			}
-		}
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	d.ws = ws
-	if _, err := ws.Run(d.RunID); d.RunID != "" && err == nil {
-		return fmt.Errorf("run %q %w", d.RunID, workspace.ErrExists)
-	}
-	_, err = d.inputs()
-	return err
-}
-
-func (d *decision) findLimits(context.Context) error { return oci.CheckLimits(d.spec.Pin().Limits) }
-
-// findHost pins what the step sees of the host.
-func (d *decision) findHost(ctx context.Context) (err error) {
-	// In a rootless containerd root of a container is the caller in any case.
-	if d.spec.Userns && !userns.Inside() {
-		if d.users, err = userns.Map(d.Caller.UID, d.Caller.GID); err != nil {
-			return err
-		}
-	}
-	if d.mounts, err = d.pin(ctx, d.spec.Mounts); err == nil {
-		d.sources, err = d.pin(ctx, d.spec.Sources)
-	}
-	return err
-}
-
-func (d *decision) findNetworks(context.Context) error {
-	for _, n := range d.spec.Networks() {
-		if n.Attached() {
-			if err := network.Paths(d.CNI).Check(string(n)); err != nil {
-				return err
-			}
-		}
-	}
-	return oci.CheckDevices(d.spec.Devices)
-}
-
-func (d *decision) findSecrets(context.Context) error {
-	for _, s := range d.spec.Secrets {
-		if _, err := os.Stat(s.File); s.File != "" && err != nil {
-			return fmt.Errorf("cannot use secret %q: %w", s.Name, err)
-		}
-	}
-	return nil
-}
-
-// findImage resolves the image, if there is one.
-func (d *decision) findImage(ctx context.Context) (err error) {
-	if d.spec.Image == "" {
-		return nil
-	}
-	if d.client, err = containerd.Connect(ctx, d.Containerd); err != nil {
-		return err
-	}
-	d.image, err = image.Resolve(ctx, d.client, d.spec.Image, image.Options{
-		Pull: d.spec.Pull, Platform: d.spec.Platform, HostsDir: d.HostsDir, Progress: d.Progress,
-	})
-	if err != nil {
-		return err
-	}
-	if d.spec.Entrypoint != nil {
-		d.image.Entrypoint, d.image.Cmd = *d.spec.Entrypoint, nil
-	}
-	if len(d.spec.Cmd) == 0 && len(d.image.Cmd) == 0 && len(d.image.Entrypoint) == 0 {
-		return name.Usage("no command: the image %q has none either; give one after --", d.spec.Image)
-	}
-	return nil
 }
 
 // stage makes the open run, or finds a committed one.
@@ -290,94 +155,6 @@ func (d *decision) lease(ctx context.Context, m *workspace.Meta) error {
 	return d.client.Lease(ctx, o, d.image.Digest)
 }
 
-// inputs resolves each input to a committed run, without its digest.
-func (d *decision) inputs() ([]step.PinnedInput, error) {
-	var inputs []step.PinnedInput
-	for _, in := range d.spec.Inputs {
-		id := in.Run
-		if id == "" {
-			linked, err := d.ws.Linked(in.Step)
-			if errors.Is(err, workspace.ErrNoStep) && in.Optional {
-				continue
-			}
-			if err != nil {
-				return nil, fmt.Errorf("cannot use input %q: %w; pipex-link names a run", in.Step, err)
-			}
-			id = linked
-		}
-		r, err := d.ws.Run(id)
-		if errors.Is(err, workspace.ErrNoRun) && in.Optional {
-			continue
-		}
-		if err == nil && !r.Committed {
-			err = fmt.Errorf("run %q is %w", id, workspace.ErrNotCommitted)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("cannot use input %q: %w", in.Step, err)
-		}
-		inputs = append(inputs, step.PinnedInput{Step: in.Step, RunID: id, MountedAs: in.Path, Copied: in.Copy})
-	}
-	return inputs, nil
-}
-
-// digestInput fills in the digest of an input's artifacts. commit has written it down,
-// except for a run of another tool.
-func digestInput(ctx context.Context, ws *workspace.Workspace, in *step.PinnedInput) error {
-	r, err := ws.Run(in.RunID)
-	if err != nil {
-		return err
-	}
-	if m, err := r.Meta(); err == nil && m.Artifacts != nil {
-		in.Digest = m.Artifacts.Digest
-		return nil
-	}
-	content, err := tree.Scan(ctx, r.Artifacts())
-	if err != nil {
-		return fmt.Errorf("cannot read input %q: %w", in.Step, err)
-	}
-	in.Digest = content.Digest()
-	return nil
-}
-
-// pin pins each host path to what it really is and to its content.
-func (d *decision) pin(ctx context.Context, list []step.Mount) ([]step.PinnedMount, error) {
-	var mounts []step.PinnedMount
-	for _, m := range list {
-		real, err := filepath.EvalSymlinks(m.Host)
-		if err != nil {
-			return nil, fmt.Errorf("cannot mount %q: %w", m.Host, reason(err))
-		}
-		content, err := Hash(ctx, d.Place, d.ws, real)
-		if err != nil {
-			return nil, fmt.Errorf("cannot mount %q: %w", m.Host, err)
-		}
-		digest := content.Digest()
-		d.trees[digest] = content
-		mounts = append(mounts, step.PinnedMount{HostPath: real, ContainerPath: m.Path, Digest: digest})
-	}
-	return mounts, nil
-}
-
-// Hash reads the content of a host path as prepare does for a mount, through the
-// workspace's hash cache unless ws is nil. What pipex keeps below that path itself is
-// not content, since it changes all the time: the workdir, and the directory of a
-// containerd that pipex-containerd started.
-func Hash(ctx context.Context, p run.Place, ws *workspace.Workspace, path string) (*tree.Tree, error) {
-	defer trace.Region("hash %s", path)()
-	options := []tree.Option{tree.RecordSpecial(), tree.Without(p.Workdir)}
-	daemon := filepath.Dir(strings.TrimPrefix(p.Address, "unix://"))
-	if _, err := os.Lstat(filepath.Join(daemon, daemonLock)); err == nil {
-		options = append(options, tree.Without(daemon))
-	}
-	if ws == nil {
-		return tree.Scan(ctx, path, options...)
-	}
-	return ws.Hash(ctx, path, options...)
-}
-
-// daemonLock is a file that only pipex-containerd's directories have.
-const daemonLock = "pipex.lock"
-
 // meta is the record of the run that is about to be made. The caller holds the
 // workspace lock, shared, so that the inputs stay.
 func (d *decision) meta(ctx context.Context) (*workspace.Meta, error) {
@@ -424,35 +201,4 @@ func (d *decision) meta(ctx context.Context) (*workspace.Meta, error) {
 func lookup(ws *workspace.Workspace, fingerprint string) (string, error) {
 	defer trace.Region("look for fingerprint %s", fingerprint)()
 	return ws.Lookup(fingerprint)
-}
-
-// reason is what went wrong with a path, without the path: the caller names it.
-func reason(err error) error {
-	var path *fs.PathError
-	if errors.As(err, &path) {
-		return path.Err
-	}
-	return err
-}
-
-// copyInputs fills a run's artifacts with those of the inputs to be copied.
-func copyInputs(ctx context.Context, ws *workspace.Workspace, r workspace.Run, inputs []step.PinnedInput) error {
-	for _, in := range inputs {
-		if !in.Copied {
-			continue
-		}
-		if err := copyInput(ctx, ws, r, in); err != nil {
-			return fmt.Errorf("cannot copy input %q: %w", in.Step, err)
-		}
-	}
-	return nil
-}
-
-func copyInput(ctx context.Context, ws *workspace.Workspace, r workspace.Run, in step.PinnedInput) error {
-	defer trace.Region("copy input %s", in.Step)()
-	from, err := ws.Run(in.RunID)
-	if err != nil {
-		return err
-	}
-	return tree.Copy(ctx, r.Artifacts(), from.Artifacts())
 }

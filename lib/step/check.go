@@ -1,8 +1,6 @@
 package step
 
 import (
-	"path"
-	"path/filepath"
 	"reflect"
 	"regexp"
 	"runtime"
@@ -32,52 +30,6 @@ func (s *Spec) Check() error {
 		}
 	}
 	return nil
-}
-
-// Complete returns a copy of s with the defaults filled in and capabilities in
-// their full form, such as CAP_NET_RAW. The copy shares nothing with s that
-// Complete changes.
-func (s *Spec) Complete() *Spec {
-	c := *s
-	setDefault(&c.Pull, PullMissing)
-	setDefault(&c.Network, NetworkNone)
-	setDefault(&c.Output, DefaultOutput)
-	setDefault(&c.Hostname, DefaultHostname)
-	if s.Setup != nil {
-		setup := *s.Setup
-		setDefault(&setup.Network, NetworkHost)
-		c.Setup = &setup
-	}
-	c.Inputs = slices.Clone(s.Inputs)
-	for i := range c.Inputs {
-		if in := &c.Inputs[i]; !in.Copy {
-			setDefault(&in.Path, "/input/"+in.Step)
-		}
-	}
-	c.CapAdd, c.CapDrop = capabilities(s.CapAdd), capabilities(s.CapDrop)
-	return &c
-}
-
-func setDefault[T ~string](field *T, value T) {
-	if *field == "" {
-		*field = value
-	}
-}
-
-// CapAll stands for all capabilities.
-const CapAll = "ALL"
-
-// capabilities are the names in their full form.
-func capabilities(names []string) []string {
-	full := slices.Clone(names)
-	for i, c := range full {
-		c = strings.ToUpper(c)
-		if c != CapAll && !strings.HasPrefix(c, "CAP_") {
-			c = "CAP_" + c
-		}
-		full[i] = c
-	}
-	return full
 }
 
 // checkText refuses text that JSON cannot hold: the run's record and the
@@ -336,115 +288,4 @@ func checkCaches(caches []Cache) error {
 		}
 	}
 	return nil
-}
-
-// checkPaths refuses what cannot be mounted as asked: each path in the
-// container is absolute and clean, nothing lies at the same place as another
-// thing or over the kernel's own file systems.
-func (s *Spec) checkPaths() error {
-	taken := map[string]string{}
-	claim := func(what, p string) error {
-		if err := checkContainerPath(what, p); err != nil {
-			return err
-		}
-		if other, ok := taken[p]; ok {
-			return name.Usage("%s and %s are both at %q", other, what, p)
-		}
-		taken[p] = what
-		return nil
-	}
-	if s.Cwd != "" {
-		if err := checkClean("working directory", s.Cwd); err != nil {
-			return err
-		}
-	}
-	if err := claim("the output", s.Output); err != nil {
-		return err
-	}
-	for _, in := range s.Inputs {
-		if in.Path == "" {
-			continue
-		}
-		if err := claim("input "+in.Step, in.Path); err != nil {
-			return err
-		}
-	}
-	for _, m := range s.Mounts {
-		if err := claim("mount "+m.Host, m.Path); err != nil {
-			return err
-		}
-	}
-	for _, m := range s.Sources {
-		if err := claim("source "+m.Host, m.Path); err != nil {
-			return err
-		}
-	}
-	for _, t := range s.Tmpfs {
-		if err := claim("tmpfs", t.Path); err != nil {
-			return err
-		}
-	}
-	if len(s.Secrets) > 0 {
-		if err := claim("secrets", SecretsPath); err != nil {
-			return err
-		}
-	}
-	for _, c := range s.Caches {
-		if err := claim("cache "+c.Name, c.Path); err != nil {
-			return err
-		}
-	}
-	if s.Setup == nil {
-		return nil
-	}
-	for _, c := range s.Caches {
-		delete(taken, c.Path) // the setup may have another there
-	}
-	for _, c := range s.Setup.Caches {
-		if err := claim("cache "+c.Name, c.Path); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func checkClean(what, p string) error {
-	if !path.IsAbs(p) || path.Clean(p) != p || strings.ContainsRune(p, 0) {
-		return name.Usage("%s: container path %q is not absolute and clean", what, p)
-	}
-	return nil
-}
-
-func checkContainerPath(what, p string) error {
-	if err := checkClean(what, p); err != nil {
-		return err
-	}
-	if p == "/" {
-		return name.Usage("%s cannot be at %q", what, p)
-	}
-	for _, kernel := range []string{"/proc", "/sys", "/dev"} {
-		if p == kernel || strings.HasPrefix(p, kernel+"/") {
-			return name.Usage("%s cannot be at %q: %s is the kernel's", what, p, kernel)
-		}
-	}
-	return nil
-}
-
-// Absolute makes the host paths of s absolute; those that are relative are
-// relative to dir.
-func (s *Spec) Absolute(dir string) {
-	absolute := func(path *string) {
-		if *path != "" && !filepath.IsAbs(*path) {
-			*path = filepath.Join(dir, *path)
-		}
-	}
-	for i := range s.Mounts {
-		absolute(&s.Mounts[i].Host)
-	}
-	for i := range s.Sources {
-		absolute(&s.Sources[i].Host)
-	}
-	for i := range s.Secrets {
-		absolute(&s.Secrets[i].File)
-	}
 }

@@ -1,0 +1,146 @@
+package prepare
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+
+	"pipex/lib/internal/containerd"
+	"pipex/lib/internal/image"
+	"pipex/lib/internal/network"
+	"pipex/lib/internal/oci"
+	"pipex/lib/internal/userns"
+	"pipex/lib/name"
+	"pipex/lib/run"
+	"pipex/lib/step"
+	"pipex/lib/tree"
+	"pipex/lib/workspace"
+)
+
+// decision is what a step has been found to be, but for its inputs, which other
+// processes may change until they are held.
+type decision struct {
+	run.Place
+	Options
+	spec *step.Spec // complete and checked
+	// ws is nil if there is no workspace yet.
+	ws              *workspace.Workspace
+	mounts, sources []step.PinnedMount
+	trees           map[string]*tree.Tree // the content of both, by digest
+	users           *step.IDMap
+	client          *containerd.Client // nil if there is no image
+	image           *image.Image
+}
+
+func (d *decision) close() {
+	if d.client != nil {
+		d.client.Close()
+	}
+}
+
+// decide does all that can fail without a lock, and creates nothing.
+func decide(ctx context.Context, p run.Place, opt Options) (_ *decision, err error) {
+	spec := opt.Spec.Complete()
+	if err := spec.Check(); err != nil {
+		return nil, err
+	}
+	if err := oci.CheckCapabilities(slices.Concat(spec.CapAdd, spec.CapDrop)...); err != nil {
+		return nil, err
+	}
+	d := &decision{Place: p.WithDefaults(), Options: opt, spec: spec, trees: map[string]*tree.Tree{}}
+	defer func() {
+		if err != nil {
+			d.close()
+		}
+	}()
+	for _, find := range []func(context.Context) error{d.findWorkspace, d.findLimits, d.findHost, d.findNetworks, d.findSecrets, d.findImage} {
+		if err := find(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return d, nil
+}
+
+// findWorkspace opens the workspace, if there is one, and sees whether the run can be
+// made in it.
+func (d *decision) findWorkspace(context.Context) error {
+	ws, err := d.Open()
+	if errors.Is(err, workspace.ErrNoWorkspace) {
+		for _, in := range d.spec.Inputs {
+			if !in.Optional {
+				return fmt.Errorf("cannot use input %q: %w", in.Step, err)
+			}
+		}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	d.ws = ws
+	if _, err := ws.Run(d.RunID); d.RunID != "" && err == nil {
+		return fmt.Errorf("run %q %w", d.RunID, workspace.ErrExists)
+	}
+	_, err = d.inputs()
+	return err
+}
+
+func (d *decision) findLimits(context.Context) error { return oci.CheckLimits(d.spec.Pin().Limits) }
+
+// findHost pins what the step sees of the host.
+func (d *decision) findHost(ctx context.Context) (err error) {
+	// In a rootless containerd root of a container is the caller in any case.
+	if d.spec.Userns && !userns.Inside() {
+		if d.users, err = userns.Map(d.Caller.UID, d.Caller.GID); err != nil {
+			return err
+		}
+	}
+	if d.mounts, err = d.pin(ctx, d.spec.Mounts); err == nil {
+		d.sources, err = d.pin(ctx, d.spec.Sources)
+	}
+	return err
+}
+
+func (d *decision) findNetworks(context.Context) error {
+	for _, n := range d.spec.Networks() {
+		if n.Attached() {
+			if err := network.Paths(d.CNI).Check(string(n)); err != nil {
+				return err
+			}
+		}
+	}
+	return oci.CheckDevices(d.spec.Devices)
+}
+
+func (d *decision) findSecrets(context.Context) error {
+	for _, s := range d.spec.Secrets {
+		if _, err := os.Stat(s.File); s.File != "" && err != nil {
+			return fmt.Errorf("cannot use secret %q: %w", s.Name, err)
+		}
+	}
+	return nil
+}
+
+// findImage resolves the image, if there is one.
+func (d *decision) findImage(ctx context.Context) (err error) {
+	if d.spec.Image == "" {
+		return nil
+	}
+	if d.client, err = containerd.Connect(ctx, d.Containerd); err != nil {
+		return err
+	}
+	d.image, err = image.Resolve(ctx, d.client, d.spec.Image, image.Options{
+		Pull: d.spec.Pull, Platform: d.spec.Platform, HostsDir: d.HostsDir, Progress: d.Progress,
+	})
+	if err != nil {
+		return err
+	}
+	if d.spec.Entrypoint != nil {
+		d.image.Entrypoint, d.image.Cmd = *d.spec.Entrypoint, nil
+	}
+	if len(d.spec.Cmd) == 0 && len(d.image.Cmd) == 0 && len(d.image.Entrypoint) == 0 {
+		return name.Usage("no command: the image %q has none either; give one after --", d.spec.Image)
+	}
+	return nil
+}

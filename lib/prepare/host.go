@@ -1,0 +1,65 @@
+package prepare
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"pipex/lib/internal/trace"
+	"pipex/lib/run"
+	"pipex/lib/step"
+	"pipex/lib/tree"
+	"pipex/lib/workspace"
+)
+
+// pin pins each host path to what it really is and to its content.
+func (d *decision) pin(ctx context.Context, list []step.Mount) ([]step.PinnedMount, error) {
+	var mounts []step.PinnedMount
+	for _, m := range list {
+		real, err := filepath.EvalSymlinks(m.Host)
+		if err != nil {
+			return nil, fmt.Errorf("cannot mount %q: %w", m.Host, reason(err))
+		}
+		content, err := Hash(ctx, d.Place, d.ws, real)
+		if err != nil {
+			return nil, fmt.Errorf("cannot mount %q: %w", m.Host, err)
+		}
+		digest := content.Digest()
+		d.trees[digest] = content
+		mounts = append(mounts, step.PinnedMount{HostPath: real, ContainerPath: m.Path, Digest: digest})
+	}
+	return mounts, nil
+}
+
+// Hash reads the content of a host path as prepare does for a mount, through the
+// workspace's hash cache unless ws is nil. What pipex keeps below that path itself is
+// not content, since it changes all the time: the workdir, and the directory of a
+// containerd that pipex-containerd started.
+func Hash(ctx context.Context, p run.Place, ws *workspace.Workspace, path string) (*tree.Tree, error) {
+	defer trace.Region("hash %s", path)()
+	options := []tree.Option{tree.RecordSpecial(), tree.Without(p.Workdir)}
+	daemon := filepath.Dir(strings.TrimPrefix(p.Address, "unix://"))
+	if _, err := os.Lstat(filepath.Join(daemon, daemonLock)); err == nil {
+		options = append(options, tree.Without(daemon))
+	}
+	if ws == nil {
+		return tree.Scan(ctx, path, options...)
+	}
+	return ws.Hash(ctx, path, options...)
+}
+
+// daemonLock is a file that only pipex-containerd's directories have.
+const daemonLock = "pipex.lock"
+
+// reason is what went wrong with a path, without the path: the caller names it.
+func reason(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err
+	}
+	return err
+}
