@@ -34,13 +34,7 @@ func main() {
 		},
 		Examples: []string{"pipex-exec \"$run\" && pipex-commit \"$run\" && pipex-link count \"$run\""},
 		Do: func(c *cli.Call) (int, error) {
-			ids, err := c.IDs()
-			if err == nil && !c.Bool("stdin") {
-				err = c.Operands(1, -1)
-			}
-			if err == nil {
-				err = name.CheckAll("run", ids)
-			}
+			ids, err := c.RunIDs()
 			if err == nil && c.Bool("verify") && (c.Bool("allow-failure") || c.Bool("allow-special")) {
 				err = name.Usage("--verify commits nothing, so there is nothing to allow")
 			}

@@ -5,7 +5,6 @@ import (
 	ucli "github.com/urfave/cli/v2"
 
 	"pipex/lib/cli"
-	"pipex/lib/name"
 	"pipex/lib/run/reap"
 )
 
@@ -18,13 +17,7 @@ func main() {
 		Flags:    []ucli.Flag{cli.Stdin, cli.NUL},
 		Examples: []string{"pipex-exec \"$run\" || pipex-discard \"$run\""},
 		Do: func(c *cli.Call) (int, error) {
-			ids, err := c.IDs()
-			if err == nil && !c.Bool("stdin") {
-				err = c.Operands(1, -1)
-			}
-			if err == nil {
-				err = name.CheckAll("run", ids)
-			}
+			ids, err := c.RunIDs()
 			if err != nil {
 				return 0, err
 			}

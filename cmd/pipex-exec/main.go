@@ -38,7 +38,7 @@ func main() {
 		},
 		Examples: []string{"pipex-exec --network host \"$run\" -- apk add curl && pipex-exec \"$run\""},
 		Command:  true,
-		Exec:     true,
+		Failed:   exec.FailedCode,
 		Do:       run,
 	})
 }

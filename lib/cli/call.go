@@ -123,6 +123,21 @@ func (c *Call) IDs() ([]string, error) {
 	return ids, nil
 }
 
+// RunIDs are the operands and the records of standard input, of which there is one at
+// least unless they come from there, and which are all ids of runs.
+func (c *Call) RunIDs() ([]string, error) {
+	if !c.Bool("stdin") {
+		if err := c.Operands(1, -1); err != nil {
+			return nil, err
+		}
+	}
+	ids, err := c.IDs()
+	if err != nil {
+		return nil, err
+	}
+	return ids, name.CheckAll("run", ids)
+}
+
 func splitNUL(data []byte, atEOF bool) (int, []byte, error) {
 	if i := bytes.IndexByte(data, 0); i >= 0 {
 		return i + 1, data[:i], nil

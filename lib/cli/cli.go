@@ -35,10 +35,6 @@ const (
 	StatusUsage    = 129
 )
 
-// StatusExecFailed is pipex-exec's for whatever is not the command's own, as
-// docker run has it.
-const StatusExecFailed = 125
-
 // Verb is one of the six binaries.
 type Verb struct {
 	Name string
@@ -53,8 +49,9 @@ type Verb struct {
 	Examples []string
 	// Command says that what follows -- is a container's command.
 	Command bool
-	// Exec says that the verb forwards signals and that each failure is 125.
-	Exec bool
+	// Failed is the status of every failure, for a verb that also forwards signals
+	// to a command; 0 for the others, whose errors have statuses of their own.
+	Failed int
 	// Plain says that the verb has nothing to do with containerd.
 	Plain bool
 	// Do does it and returns the exit status; an error decides by itself.
@@ -119,7 +116,7 @@ func cut(args []string) (options, command []string, ok bool) {
 // signals makes the context of a call, which a signal ends, unless the verb
 // forwards signals, and tells which one it was.
 func (v *Verb) signals(call *Call) (context.Context, func() syscall.Signal) {
-	if v.Exec {
+	if v.Failed != 0 {
 		signal.Ignore(syscall.SIGPIPE) // a reader that went away is not our end
 		signal.Notify(call.Signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
 		return context.Background(), func() syscall.Signal { return 0 }
@@ -236,8 +233,8 @@ func traceTo(dest string) error {
 // fail tells people what went wrong, in one line, and returns the status.
 func (v *Verb) fail(err error) int {
 	fmt.Fprintf(os.Stderr, "%s: %s\n", v.Name, oneLine(err))
-	if v.Exec {
-		return StatusExecFailed
+	if v.Failed != 0 {
+		return v.Failed
 	}
 	return Status(err)
 }

@@ -71,7 +71,7 @@ func TestStatuses(t *testing.T) {
 		for _, v := range []struct {
 			Verb
 			want int
-		}{{Verb{}, c.status}, {Verb{Exec: true}, c.exec}} {
+		}{{Verb{}, c.status}, {Verb{Failed: 125}, c.exec}} {
 			status, _, stdout, stderr := called(t, v.Verb, func(*Call) (int, error) { return 0, c.err })
 			if status != v.want || stdout != "" || strings.Count(stderr, "\n") != min(1, v.want) {
 				t.Errorf("%v: status %d, want %d; %q, %q", c.err, status, v.want, stdout, stderr)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path"
 	"slices"
@@ -15,6 +14,7 @@ import (
 	"pipex/lib/internal/oci"
 	"pipex/lib/internal/secret"
 	"pipex/lib/internal/version"
+	"pipex/lib/name"
 	"pipex/lib/step"
 )
 
@@ -120,7 +120,7 @@ func (x *execution) readSecret(s step.Secret) ([]byte, error) {
 func (x *execution) mounts(c *oci.Container) error {
 	add := func(what, source, destination string, readOnly, trusted bool) error {
 		if _, err := os.Stat(source); err != nil {
-			return fmt.Errorf("%s is gone since run %q was prepared: %w", what, x.run.ID, reason(err))
+			return fmt.Errorf("%s is gone since run %q was prepared: %w", what, x.run.ID, name.Reason(err))
 		}
 		c.Mounts = append(c.Mounts, oci.Mount{Source: source, Destination: destination, ReadOnly: readOnly, Trusted: trusted})
 		return nil
@@ -184,15 +184,6 @@ func (x *execution) attachNetwork(ctx context.Context, c *oci.Container) error {
 		if !slices.ContainsFunc(c.Mounts, func(m oci.Mount) bool { return m.Destination == destination }) {
 			c.Mounts = append(c.Mounts, oci.Mount{Source: source, Destination: destination, ReadOnly: true, Trusted: true})
 		}
-	}
-	return err
-}
-
-// reason is what went wrong with a path, without the path: the caller names it.
-func reason(err error) error {
-	var path *fs.PathError
-	if errors.As(err, &path) {
-		return path.Err
 	}
 	return err
 }

@@ -2,14 +2,13 @@ package prepare
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"pipex/lib/internal/trace"
+	"pipex/lib/name"
 	"pipex/lib/run"
 	"pipex/lib/step"
 	"pipex/lib/tree"
@@ -22,7 +21,7 @@ func (d *decision) pin(ctx context.Context, list []step.Mount) ([]step.PinnedMou
 	for _, m := range list {
 		real, err := filepath.EvalSymlinks(m.Host)
 		if err != nil {
-			return nil, fmt.Errorf("cannot mount %q: %w", m.Host, reason(err))
+			return nil, fmt.Errorf("cannot mount %q: %w", m.Host, name.Reason(err))
 		}
 		content, err := Hash(ctx, d.Place, d.ws, real)
 		if err != nil {
@@ -54,12 +53,3 @@ func Hash(ctx context.Context, p run.Place, ws *workspace.Workspace, path string
 
 // daemonLock is a file that only pipex-containerd's directories have.
 const daemonLock = "pipex.lock"
-
-// reason is what went wrong with a path, without the path: the caller names it.
-func reason(err error) error {
-	var path *fs.PathError
-	if errors.As(err, &path) {
-		return path.Err
-	}
-	return err
-}

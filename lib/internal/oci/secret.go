@@ -6,7 +6,7 @@ import (
 	"pipex/lib/internal/secret"
 )
 
-// Secret is a value that the container sees as a file in [secret.Dir], and as an
+// Secret is a value that the container sees as a file in [step.SecretsPath], and as an
 // environment variable if Env says so. containerd is not told of it.
 type Secret struct {
 	Name  string

@@ -121,7 +121,7 @@ func (c *Container) mounts() []Mount {
 		mounts = append(mounts, Mount{Source: c.EnvProgram, Destination: secret.Program, ReadOnly: true})
 	}
 	if len(c.Secrets) > 0 {
-		mounts = append(mounts, Mount{Type: "tmpfs", Source: "tmpfs", Destination: secret.Dir, Options: []string{"nosuid", "nodev", "noexec", "mode=0755", "size=16m"}})
+		mounts = append(mounts, Mount{Type: "tmpfs", Source: "tmpfs", Destination: step.SecretsPath, Options: []string{"nosuid", "nodev", "noexec", "mode=0755", "size=16m"}})
 	}
 	return mounts
 }

@@ -14,11 +14,10 @@ import (
 	"strings"
 	"syscall"
 
+	"pipex/lib/step"
+
 	"golang.org/x/sys/unix"
 )
-
-// Dir is where a container sees its secrets, a file each.
-const Dir = "/run/secrets"
 
 // Program is what the program that calls [Main] is called in a container: in
 // /dev, which is the container's own.
@@ -37,7 +36,7 @@ func Args(names []string) []string {
 // the command. Its statuses are env(1)'s.
 func Main(args []string) {
 	for len(args) > 0 && args[0] != "--" {
-		value, err := os.ReadFile(filepath.Join(Dir, args[0]))
+		value, err := os.ReadFile(filepath.Join(step.SecretsPath, args[0]))
 		if err == nil {
 			err = os.Setenv(args[0], string(value))
 		}
@@ -85,14 +84,14 @@ func CheckProgram(path string) error {
 // namespace.
 type Owner struct{ UID, GID int }
 
-// Place writes secrets to files in [Dir] of the root file system of the process
+// Place writes secrets to files in [step.SecretsPath] of the root file system of the process
 // pid, which must be on a tmpfs: readable by the owner alone. root owns that
 // tmpfs, and is who can write there: where it is another than the caller, because
 // the process is in a user namespace, the calling thread takes its identity.
 func Place(pid int, values map[string][]byte, owner, root Owner) error {
 	dir, err := openDir(pid)
 	if err != nil {
-		return fmt.Errorf("cannot reach %s in the container: %w", Dir, err)
+		return fmt.Errorf("cannot reach %s in the container: %w", step.SecretsPath, err)
 	}
 	defer unix.Close(dir)
 	for name, value := range values {
@@ -103,7 +102,7 @@ func Place(pid int, values map[string][]byte, owner, root Owner) error {
 	return nil
 }
 
-// openDir opens [Dir] as the container itself would (openat2(2)), and makes sure
+// openDir opens [step.SecretsPath] as the container itself would (openat2(2)), and makes sure
 // that nothing written there reaches a disk.
 func openDir(pid int) (int, error) {
 	root, err := unix.Open(fmt.Sprintf("/proc/%d/root", pid), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
@@ -111,7 +110,7 @@ func openDir(pid int) (int, error) {
 		return -1, err
 	}
 	defer unix.Close(root)
-	dir, err := unix.Openat2(root, strings.TrimPrefix(Dir, "/"), &unix.OpenHow{
+	dir, err := unix.Openat2(root, strings.TrimPrefix(step.SecretsPath, "/"), &unix.OpenHow{
 		Flags: unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
 	})
 	if err != nil {
