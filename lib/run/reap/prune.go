@@ -97,11 +97,28 @@ func Prune(ctx context.Context, p run.Place, opt PruneOptions, report func(id st
 }
 
 // Objects removes what containerd holds for runs that are committed or gone, and
-// nothing else: what commit leaves behind. It takes the lock of a run that is gone.
+// nothing else: what commit leaves behind. A committed run's record says in which
+// namespace that is. It takes the lock of a run that is gone.
 func Objects(ctx context.Context, p run.Place, ids []string) error {
 	ws, err := p.Open()
 	if err != nil {
 		return err
+	}
+	for _, id := range ids {
+		if err := objectsOf(ctx, p, ws, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func objectsOf(ctx context.Context, p run.Place, ws *workspace.Workspace, id string) error {
+	owner := containerd.Owner{Workdir: ws.Root, Run: id}
+	o := containerd.Object{ID: owner.NewID(), Owner: owner}
+	if r, err := ws.Run(id); err == nil {
+		if m, err := r.Meta(); err == nil && m.Container != nil {
+			o.ID, p.Namespace, p.Snapshotter = m.Container.ID, m.Container.Namespace, m.Container.Snapshotter
+		}
 	}
 	client, err := containerd.Connect(ctx, p.Containerd)
 	if err != nil {
@@ -109,13 +126,7 @@ func Objects(ctx context.Context, p run.Place, ids []string) error {
 	}
 	defer client.Close()
 	r := reaper{Place: p, ws: ws, client: client}
-	for _, id := range ids {
-		owner := containerd.Owner{Workdir: ws.Root, Run: id}
-		if err := r.object(ctx, containerd.Object{ID: owner.NewID(), Owner: owner}); err != nil {
-			return err
-		}
-	}
-	return nil
+	return r.object(ctx, o)
 }
 
 // Object is what a run owns in containerd: all that is called ID there.
