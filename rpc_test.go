@@ -1,0 +1,421 @@
+package pipex_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+
+	"pipex/test/proxy"
+)
+
+// An rpcCase is a verb whose calls of containerd break, one at a time.
+type rpcCase struct {
+	name, verb string
+	// want is the verb's status when nothing breaks.
+	want int
+	// before makes what the verb works on, and returns its options and operands.
+	before func(b *bench, n int) []string
+	// after looks at what the verb left: got is its status, again says that it was
+	// called a second time, without a fault.
+	after func(b *bench, n, got int, again bool)
+}
+
+func name(prefix string, n int) string { return fmt.Sprint(prefix, n) }
+
+// The command ends with a status of its own, and leaves a line both in its log and in
+// its output each time that it runs.
+const (
+	rpcCommand = "echo out; echo ran >>/output/ran; exit 7"
+	rpcStatus  = 7
+)
+
+func opened(b *bench, id string, options ...string) {
+	b.Helper()
+	b.must(append(append([]string{"pipex-prepare", "--run-id", id, "--step", "s", "--image", "busybox"}, options...), "--", "sh", "-c", rpcCommand)...)
+}
+
+func executed(b *bench, id string) {
+	b.Helper()
+	opened(b, id)
+	if status, _, stderr := b.call("pipex-exec", id); status != rpcStatus {
+		b.Fatalf("exec %s: status %d: %s", id, status, stderr)
+	}
+}
+
+// abandoned is a run whose exec was killed while its command runs.
+func abandoned(b *bench, id, command string) {
+	b.Helper()
+	b.must("pipex-prepare", "--run-id", id, "--step", "s", "--image", "busybox", "--", "sh", "-c", command)
+	exec := b.command("pipex-exec", id)
+	if err := exec.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.until("the command of "+id+" runs", func() bool { return b.exists("staging", id, "artifacts", "ran") })
+	exec.Process.Kill()
+	exec.Wait()
+}
+
+// until waits for something that will be so soon.
+func (b *bench) until(what string, so func() bool) {
+	b.Helper()
+	for end := time.Now().Add(30 * time.Second); !so(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			b.Fatalf("not so after 30 s: %s", what)
+		}
+	}
+}
+
+// idle waits until no verb runs, whoever started it: a commit leaves one behind.
+func (b *bench) idle() {
+	b.Helper()
+	b.until("no verb runs", func() bool {
+		programs, _ := filepath.Glob("/proc/[0-9]*/exe")
+		for _, program := range programs {
+			if path, _ := os.Readlink(program); filepath.Dir(path) == site.bin {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// record is what these tests read of a run's meta.json.
+type record struct {
+	Status   string
+	ExitCode *int
+	Execs    []struct {
+		FinishedAt *string
+		ExitCode   *int
+		Error      string
+	}
+}
+
+func (b *bench) record(id string) (r record) {
+	b.Helper()
+	data, err := os.ReadFile(b.path("staging", id, "meta.json"))
+	if err == nil {
+		err = json.Unmarshal(data, &r)
+	}
+	if err != nil {
+		b.Errorf("run %s: %v", id, err)
+	}
+	return r
+}
+
+// execAfter says what must hold after an exec: its status, the record and the logs
+// agree, and no output is lost or there twice.
+func execAfter(b *bench, n, got int, again bool) {
+	b.Helper()
+	id := name("exec", n)
+	r := b.record(id)
+	if len(r.Execs) > 0 {
+		last := r.Execs[len(r.Execs)-1]
+		if last.FinishedAt != nil && (last.ExitCode == nil) == (last.Error == "") {
+			b.Errorf("the last exec's record: %+v", last)
+		}
+	}
+	if got == rpcStatus && (r.Status != "failure" || r.ExitCode == nil || *r.ExitCode != rpcStatus) {
+		b.Errorf("status %d, and the record: %+v", got, r)
+	}
+	if !again {
+		return
+	}
+	for _, e := range r.Execs {
+		if e.FinishedAt == nil {
+			b.Errorf("an exec without an end: %+v", r)
+		}
+	}
+	ran, _ := os.ReadFile(b.path("staging", id, "artifacts", "ran"))
+	out, _ := os.ReadFile(b.path("staging", id, "stdout.log"))
+	times := strings.Count(string(ran), "ran\n")
+	if times < 1 || times > 2 || string(out) != strings.Repeat("out\n", times) {
+		b.Errorf("ran %d times, log %q", times, out)
+	}
+}
+
+var rpcCases = []rpcCase{{
+	name: "prepare", verb: "prepare",
+	before: func(b *bench, n int) []string {
+		return []string{"--run-id", name("prepare", n), "--step", "s", "--image", "busybox", "--", "true"}
+	},
+	after: func(b *bench, n, got int, again bool) {
+		if there := b.exists("staging", name("prepare", n)); there != (got == 0 || again) {
+			b.Errorf("status %d, and the run is open: %t", got, there)
+		} else if there && (b.record(name("prepare", n)).Status != "prepared" || !b.exists("staging", name("prepare", n), "artifacts")) {
+			b.Error("the open run is not complete")
+		}
+	},
+}, {
+	// The image is in another namespace only.
+	name: "adopt", verb: "prepare",
+	before: func(b *bench, n int) []string {
+		for _, image := range b.lines("ctr", "-a", site.address, "-n", b.namespace, "images", "ls", "-q") {
+			b.must("ctr", "-a", site.address, "-n", b.namespace, "images", "rm", "--sync", image)
+		}
+		return []string{"--run-id", name("adopt", n), "--image", "busybox", "--", "true"}
+	},
+	after: func(b *bench, n, got int, again bool) {
+		if there := b.exists("staging", name("adopt", n)); there != (got == 0 || again) {
+			b.Errorf("status %d, and the run is open: %t", got, there)
+		}
+	},
+}, {
+	name: "exec", verb: "exec", want: rpcStatus,
+	before: func(b *bench, n int) []string {
+		opened(b, name("exec", n))
+		return []string{name("exec", n)}
+	},
+	after: execAfter,
+}, {
+	// A user's name is looked up in the image, and the copy of a source is made.
+	name: "exec-more", verb: "exec", want: rpcStatus,
+	before: func(b *bench, n int) []string {
+		opened(b, name("exec", n), "--user", "root", "--source", b.dir+":/source")
+		return []string{name("exec", n)}
+	},
+	after: execAfter,
+}, {
+	name: "exec-again", verb: "exec", want: rpcStatus,
+	before: func(b *bench, n int) []string {
+		abandoned(b, name("exec", n), "echo out; echo ran >>/output/ran; sleep 1; exit 7")
+		return []string{name("exec", n)}
+	},
+	after: execAfter,
+}, {
+	name: "commit", verb: "commit",
+	before: func(b *bench, n int) []string {
+		executed(b, name("commit", n))
+		return []string{"--allow-failure", name("commit", n)}
+	},
+	after: func(b *bench, n, got int, again bool) {
+		open, committed := b.exists("staging", name("commit", n)), b.exists("runs", name("commit", n))
+		if open == committed || committed != (got == 0) {
+			b.Errorf("status %d, in staging %t, in runs %t", got, open, committed)
+		}
+	},
+}, {
+	name: "discard", verb: "discard",
+	before: func(b *bench, n int) []string {
+		executed(b, name("discard", n))
+		return []string{name("discard", n)}
+	},
+	after: discardAfter,
+}, {
+	name: "discard-running", verb: "discard",
+	before: func(b *bench, n int) []string {
+		abandoned(b, name("discard", n), "echo ran >/output/ran; sleep 1000")
+		return []string{name("discard", n)}
+	},
+	after: discardAfter,
+}, {
+	name: "prune", verb: "prune",
+	before: func(b *bench, n int) []string {
+		executed(b, name("linked", n))
+		b.must("pipex-commit", "--allow-failure", name("linked", n))
+		b.must("pipex-link", "step", name("linked", n))
+		executed(b, name("open", n))
+		return []string{"--staging", "--older-than", "0s"}
+	},
+	after: func(b *bench, n, got int, again bool) {
+		if !b.exists("step-runs", "step", "artifacts", "ran") {
+			b.Error("the linked run is gone")
+		}
+		if got == 0 && b.exists("staging", name("open", n)) {
+			b.Error("the open run is still there")
+		}
+		b.agreed()
+	},
+}}
+
+func discardAfter(b *bench, n, got int, again bool) {
+	b.Helper()
+	if b.exists("runs", name("discard", n)) || got == 0 && b.exists("staging", name("discard", n)) {
+		b.Errorf("status %d, and the run is still there", got)
+	}
+}
+
+// An rpcFault is one of the ways in which a call breaks. reason is what the error must
+// say of it.
+type rpcFault struct {
+	name string
+	proxy.Fault
+	reason *regexp.Regexp
+}
+
+var (
+	anyReason  = regexp.MustCompile(`: .+: `)
+	toldSo     = regexp.MustCompile(proxy.Reason)
+	unanswered = regexp.MustCompile(`not answered? within 2s`)
+	brokenOff  = regexp.MustCompile(`connection to containerd`)
+)
+
+var rpcFaults = []rpcFault{
+	{"fail before", proxy.Fault{}, toldSo},
+	{"fail after", proxy.Fault{When: proxy.After}, toldSo},
+	{"hang before", proxy.Fault{Action: proxy.Hang}, unanswered},
+	{"hang after", proxy.Fault{Action: proxy.Hang, When: proxy.After}, unanswered},
+	{"cut before", proxy.Fault{Action: proxy.Cut}, brokenOff},
+	{"cut during", proxy.Fault{Action: proxy.Cut, When: proxy.During}, brokenOff},
+	{"cut after", proxy.Fault{Action: proxy.Cut, When: proxy.After}, brokenOff},
+}
+
+// rpcCodes are statuses of calls that fail: the first is what gRPC itself has for a
+// containerd that is not there.
+var rpcCodes = []codes.Code{codes.Unavailable, codes.Internal, codes.ResourceExhausted}
+
+// waitCall takes as long as a command does, and is not bounded.
+const waitCall = "/containerd.services.tasks.v1.Tasks/Wait"
+
+// subject is how an error begins: with what could not be done.
+var subject = regexp.MustCompile(`^: cannot .*".+": |^: cannot list .*: |already exists`)
+
+// noise is what only a programmer of gRPC wants to read.
+var noise = regexp.MustCompile(`rpc error|code = |desc = |transport:|error reading from server|context deadline`)
+
+// told fails the test unless a verb said what a person needs and no more: with a status
+// of its own at most one warning, otherwise one line more that names what it was
+// about, and why not.
+func (b *bench) told(verb, stderr string, failed bool, why *regexp.Regexp) {
+	b.Helper()
+	var failures, warnings []string
+	for line := range strings.Lines(stderr) {
+		if strings.HasPrefix(line, verb+": warning: ") {
+			warnings = append(warnings, line)
+		} else {
+			failures = append(failures, line)
+		}
+	}
+	if len(warnings) > 1 || len(failures) > 1 || failed != (len(failures) == 1) {
+		b.Errorf("%d errors and %d warnings", len(failures), len(warnings))
+	}
+	for _, line := range failures {
+		if !subject.MatchString(strings.TrimPrefix(line, verb)) {
+			b.Errorf("no subject")
+		}
+		if !why.MatchString(line) {
+			b.Errorf("no reason: %s", why)
+		}
+	}
+	if found := noise.FindString(stderr); found != "" {
+		b.Errorf("noise: %q", found)
+	}
+}
+
+// Each call of containerd that a verb makes may fail, hang or lose its connection:
+// the verb ends soon, says why in one line, and leaves nothing half done. It works
+// when it is called again, and prune finds all that is left.
+func TestFaultAtEachRPC(t *testing.T) {
+	random := dice(t)
+	for _, c := range rpcCases {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBench(t, t.TempDir())
+			p, socket := between(t)
+			verb := filepath.Join(site.bin, "pipex-"+c.verb)
+			// through calls the verb with the proxy before containerd.
+			through := func(args []string) (int, string) {
+				status, _, stderr := b.call(append([]string{"env", "CONTAINERD_ADDRESS=" + socket, verb, "--rpc-timeout", "2s"}, args...)...)
+				return status, stderr
+			}
+			again := func(args []string) (int, string) {
+				status, _, stderr := b.call(append([]string{verb}, args...)...)
+				return status, stderr
+			}
+			b.must("pipex-prepare", "--run-id", "first", "--image", "busybox", "--", "true")
+			b.must("pipex-discard", "first")
+			swept := func() {
+				t.Helper()
+				b.idle()
+				b.must("pipex-prune", "--staging", "--older-than", "0s")
+				b.reclaim()
+				b.clean()
+				b.verified()
+			}
+
+			args := c.before(b, 0)
+			b.idle()
+			p.Pass()
+			status, stderr := through(args)
+			if b.told("pipex-"+c.verb, stderr, false, nil); status != c.want || t.Failed() {
+				t.Fatalf("without a fault: status %d: %s", status, stderr)
+			}
+			b.idle()
+			calls := p.Calls()
+			c.after(b, 0, c.want, false)
+			swept()
+			t.Logf("%d calls: %s", len(calls), strings.Join(calls, " "))
+
+			type point struct {
+				call  int
+				fault rpcFault
+			}
+			var points []point
+			for i := range calls {
+				for _, f := range rpcFaults {
+					f.Code = rpcCodes[random.Intn(len(rpcCodes))]
+					points = append(points, point{i + 1, f})
+				}
+			}
+			random.Shuffle(len(points), func(i, j int) { points[i], points[j] = points[j], points[i] })
+			for i, at := range points[:times(min(3, len(points)), len(points))] {
+				n := i + 1
+				args := c.before(b, n)
+				b.idle()
+				p.Break(at.call, at.fault.Fault)
+				done := make(chan struct{})
+				go func() {
+					// Whoever waits for a command goes on when containerd comes back.
+					for at.fault.Action == proxy.Hang && p.Struck() != waitCall {
+						select {
+						case <-done:
+							return
+						case <-time.After(100 * time.Millisecond):
+						}
+					}
+					select {
+					case <-done:
+					case <-time.After(4 * time.Second):
+						p.Cut()
+					}
+				}()
+				start := time.Now()
+				status, stderr := through(args)
+				took := time.Since(start)
+				close(done)
+				struck := p.Struck()
+				b.idle()
+				p.Pass()
+				if took > 20*time.Second {
+					t.Errorf("took %s", took)
+				}
+				failure := 128
+				if c.verb == "exec" {
+					failure = 125
+				}
+				if status != c.want && status != failure {
+					t.Errorf("neither done nor failed")
+				}
+				b.told("pipex-"+c.verb, stderr, status != c.want, at.fault.reason)
+				c.after(b, n, status, false)
+				more, words := again(args)
+				b.told("pipex-"+c.verb, words, more == 128, anyReason)
+				if already := status == 0 && more == 128 && strings.Contains(words, "already exists"); more != c.want && !already {
+					t.Errorf("called again: status %d: %s", more, words)
+				}
+				c.after(b, n, more, true)
+				swept()
+				say := t.Logf
+				if t.Failed() {
+					say = t.Fatalf
+				}
+				say("%s call %d, %s (%s): status %d after %s: %s", at.fault.name, at.call, struck, at.fault.Code, status, took.Round(time.Millisecond), stderr)
+			}
+		})
+	}
+}
