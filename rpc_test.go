@@ -250,7 +250,7 @@ type rpcFault struct {
 }
 
 var (
-	anyReason  = regexp.MustCompile(`: .+: `)
+	anyReason  = regexp.MustCompile(`: .+`)
 	toldSo     = regexp.MustCompile(proxy.Reason)
 	unanswered = regexp.MustCompile(`not answered? within 2s`)
 	brokenOff  = regexp.MustCompile(`connection to containerd`)
@@ -308,6 +308,114 @@ func (b *bench) told(verb, stderr string, failed bool, why *regexp.Regexp) {
 	}
 }
 
+// rpcRound is one case with a proxy of its own.
+type rpcRound struct {
+	rpcCase
+	*bench
+	proxy  *proxy.Proxy
+	socket string
+}
+
+// program is the verb, by its path.
+func (r *rpcRound) program() string { return filepath.Join(site.bin, "pipex-"+r.verb) }
+
+// through calls the verb with the proxy before containerd.
+func (r *rpcRound) through(args []string) (status int, stderr string) {
+	status, _, stderr = r.call(append([]string{"env", "CONTAINERD_ADDRESS=" + r.socket, r.program(), "--rpc-timeout", "2s"}, args...)...)
+	return status, stderr
+}
+
+// failed is the verb's status when something breaks.
+func (r *rpcRound) failed() int {
+	if r.verb == "exec" {
+		return 125
+	}
+	return 128
+}
+
+// swept has prune reclaim what is left, and fails the test if that is not all.
+func (r *rpcRound) swept() {
+	r.Helper()
+	r.idle()
+	r.must("pipex-prune", "--staging", "--older-than", "0s")
+	r.reclaim()
+	r.clean()
+	r.verified()
+}
+
+// calls are those that the verb makes when nothing breaks.
+func (r *rpcRound) calls() []string {
+	r.must("pipex-prepare", "--run-id", "first", "--image", "busybox", "--", "true")
+	r.must("pipex-discard", "first")
+	args := r.before(r.bench, 0)
+	r.idle()
+	r.proxy.Pass()
+	status, stderr := r.through(args)
+	r.idle()
+	if r.told("pipex-"+r.verb, stderr, false, nil); status != r.want || r.Failed() {
+		r.Fatalf("without a fault: status %d: %s", status, stderr)
+	}
+	calls := r.proxy.Calls()
+	r.after(r.bench, 0, status, false)
+	r.swept()
+	return calls
+}
+
+// goOn cuts the connection of an exec whose Wait hangs, since no time is too long for
+// that: an exec waits until containerd answers or goes away, and then asks again.
+func (r *rpcRound) goOn(done <-chan struct{}) {
+	for hung := 0; hung < 30; {
+		select {
+		case <-done:
+			return
+		case <-time.After(100 * time.Millisecond):
+		}
+		if r.proxy.Struck() == waitCall {
+			hung++
+		}
+	}
+	r.proxy.Cut()
+}
+
+// try breaks a call, the n-th time that anything does, and says what came of it.
+func (r *rpcRound) try(n, call int, f rpcFault) {
+	args := r.before(r.bench, n)
+	r.idle()
+	r.proxy.Break(call, f.Fault)
+	done := make(chan struct{})
+	if r.verb == "exec" && f.Action == proxy.Hang {
+		go r.goOn(done)
+	}
+	start := time.Now()
+	status, stderr := r.through(args)
+	took := time.Since(start)
+	close(done)
+	struck := r.proxy.Struck()
+	r.idle()
+	r.proxy.Pass()
+	if took > rpcBound {
+		r.Errorf("that is too long")
+	}
+	if status != r.want && status != r.failed() {
+		r.Errorf("neither done nor failed")
+	}
+	r.told("pipex-"+r.verb, stderr, status != r.want, f.reason)
+	r.after(r.bench, n, status, false)
+
+	again, _, words := r.bench.call(append([]string{r.program()}, args...)...)
+	already := status == r.want && again == 128 && strings.Contains(words, "already exists")
+	if r.told("pipex-"+r.verb, words, already, anyReason); again != r.want && !already {
+		r.Errorf("called again: status %d: %s", again, words)
+	}
+	r.after(r.bench, n, again, true)
+	r.swept()
+	r.Logf("%s (%s): status %d after %s: %s", struck, f.Code, status, took.Round(time.Millisecond), stderr)
+}
+
+// rpcBound is how long a verb may take of which one call hangs: 2 seconds for that, and
+// 20 for a killed task to end.
+const rpcBound = 30 * time.Second
+
 // Each call of containerd that a verb makes may fail, hang or lose its connection:
 // the verb ends soon, says why in one line, and leaves nothing half done. It works
 // when it is called again, and prune finds all that is left.
@@ -315,107 +423,49 @@ func TestFaultAtEachRPC(t *testing.T) {
 	random := dice(t)
 	for _, c := range rpcCases {
 		t.Run(c.name, func(t *testing.T) {
-			b := newBench(t, t.TempDir())
-			p, socket := between(t)
-			verb := filepath.Join(site.bin, "pipex-"+c.verb)
-			// through calls the verb with the proxy before containerd.
-			through := func(args []string) (int, string) {
-				status, _, stderr := b.call(append([]string{"env", "CONTAINERD_ADDRESS=" + socket, verb, "--rpc-timeout", "2s"}, args...)...)
-				return status, stderr
+			r := rpcRound{rpcCase: c, bench: newBench(t, t.TempDir())}
+			r.proxy, r.socket = between(t)
+			calls := r.calls()
+			for i, method := range calls {
+				t.Logf("call %d: %s", i+1, method)
 			}
-			again := func(args []string) (int, string) {
-				status, _, stderr := b.call(append([]string{verb}, args...)...)
-				return status, stderr
-			}
-			b.must("pipex-prepare", "--run-id", "first", "--image", "busybox", "--", "true")
-			b.must("pipex-discard", "first")
-			swept := func() {
-				t.Helper()
-				b.idle()
-				b.must("pipex-prune", "--staging", "--older-than", "0s")
-				b.reclaim()
-				b.clean()
-				b.verified()
-			}
-
-			args := c.before(b, 0)
-			b.idle()
-			p.Pass()
-			status, stderr := through(args)
-			if b.told("pipex-"+c.verb, stderr, false, nil); status != c.want || t.Failed() {
-				t.Fatalf("without a fault: status %d: %s", status, stderr)
-			}
-			b.idle()
-			calls := p.Calls()
-			c.after(b, 0, c.want, false)
-			swept()
-			t.Logf("%d calls: %s", len(calls), strings.Join(calls, " "))
-
-			type point struct {
-				call  int
-				fault rpcFault
-			}
-			var points []point
-			for i := range calls {
-				for _, f := range rpcFaults {
-					f.Code = rpcCodes[random.Intn(len(rpcCodes))]
-					points = append(points, point{i + 1, f})
-				}
-			}
-			random.Shuffle(len(points), func(i, j int) { points[i], points[j] = points[j], points[i] })
-			for i, at := range points[:times(min(3, len(points)), len(points))] {
-				n := i + 1
-				args := c.before(b, n)
-				b.idle()
-				p.Break(at.call, at.fault.Fault)
-				done := make(chan struct{})
-				go func() {
-					// Whoever waits for a command goes on when containerd comes back.
-					for at.fault.Action == proxy.Hang && p.Struck() != waitCall {
-						select {
-						case <-done:
-							return
-						case <-time.After(100 * time.Millisecond):
-						}
-					}
-					select {
-					case <-done:
-					case <-time.After(4 * time.Second):
-						p.Cut()
-					}
-				}()
-				start := time.Now()
-				status, stderr := through(args)
-				took := time.Since(start)
-				close(done)
-				struck := p.Struck()
-				b.idle()
-				p.Pass()
-				if took > 20*time.Second {
-					t.Errorf("took %s", took)
-				}
-				failure := 128
-				if c.verb == "exec" {
-					failure = 125
-				}
-				if status != c.want && status != failure {
-					t.Errorf("neither done nor failed")
-				}
-				b.told("pipex-"+c.verb, stderr, status != c.want, at.fault.reason)
-				c.after(b, n, status, false)
-				more, words := again(args)
-				b.told("pipex-"+c.verb, words, more == 128, anyReason)
-				if already := status == 0 && more == 128 && strings.Contains(words, "already exists"); more != c.want && !already {
-					t.Errorf("called again: status %d: %s", more, words)
-				}
-				c.after(b, n, more, true)
-				swept()
-				say := t.Logf
-				if t.Failed() {
-					say = t.Fatalf
-				}
-				say("%s call %d, %s (%s): status %d after %s: %s", at.fault.name, at.call, struck, at.fault.Code, status, took.Round(time.Millisecond), stderr)
+			points := random.Perm(len(calls) * len(rpcFaults))
+			for i, point := range points[:times(min(3, len(points)), len(points))] {
+				call, f := point/len(rpcFaults)+1, rpcFaults[point%len(rpcFaults)]
+				f.Code = rpcCodes[random.Intn(len(rpcCodes))]
+				t.Run(fmt.Sprintf("%s %d", f.name, call), func(t *testing.T) {
+					one, b := r, *r.bench
+					b.T, one.bench = t, &b
+					one.try(i+1, call, f)
+				})
 			}
 		})
 	}
+}
+
+// A commit does not depend on containerd: it publishes the run, in time, whether there
+// is no containerd or one that answers nothing. What it leaves there prune finds.
+func TestFaultCommitWithoutContainerd(t *testing.T) {
+	b := newBench(t, t.TempDir())
+	p, hangs := between(t)
+	p.Break(proxy.Every, proxy.Fault{Action: proxy.Hang})
+	for i, address := range []string{filepath.Join(b.dir, "none"), hangs} {
+		id := name("commit", i)
+		executed(b, id)
+		start := time.Now()
+		status, _, stderr := b.call("env", "CONTAINERD_ADDRESS="+address, filepath.Join(site.bin, "pipex-commit"), "--rpc-timeout", "2s", "--allow-failure", id)
+		if took := time.Since(start); status != 0 || took > 10*time.Second {
+			t.Errorf("%s: status %d after %s", address, status, took)
+		}
+		b.told("pipex-commit", stderr, false, nil)
+		if b.exists("staging", id) || !b.exists("runs", id) {
+			t.Errorf("run %s is not committed", id)
+		}
+	}
+	p.Close()
+	b.idle()
+	b.must("pipex-link", "step", "commit0")
+	b.must("pipex-prune", "--staging", "--older-than", "0s")
+	b.clean()
+	b.verified()
 }
