@@ -274,7 +274,7 @@ var rpcCodes = []codes.Code{codes.Unavailable, codes.Internal, codes.ResourceExh
 const waitCall = "/containerd.services.tasks.v1.Tasks/Wait"
 
 // subject is how an error begins: with what could not be done.
-var subject = regexp.MustCompile(`^: cannot .*".+": |^: cannot list .*: |already exists`)
+var subject = regexp.MustCompile(`^: cannot .*".+": |^: cannot list .*: |^: task ".+" was lost: |already exists`)
 
 // noise is what only a programmer of gRPC wants to read.
 var noise = regexp.MustCompile(`rpc error|code = |desc = |transport:|error reading from server|context deadline`)
