@@ -127,15 +127,19 @@ func execAfter(b *bench, n, got int, again bool) {
 	if !again {
 		return
 	}
+	killed := 0
 	for _, e := range r.Execs {
 		if e.FinishedAt == nil {
 			b.Errorf("an exec without an end: %+v", r)
 		}
+		if e.Error != "" {
+			killed = 1 // between its two lines, perhaps
+		}
 	}
 	ran, _ := os.ReadFile(b.path("staging", id, "artifacts", "ran"))
 	out, _ := os.ReadFile(b.path("staging", id, "stdout.log"))
-	times := strings.Count(string(ran), "ran\n")
-	if times < 1 || times > 2 || string(out) != strings.Repeat("out\n", times) {
+	times, lines := strings.Count(string(ran), "ran\n"), strings.Count(string(out), "out\n")
+	if times < 1 || times > 2 || lines < times || lines > times+killed || len(out) != lines*len("out\n") {
 		b.Errorf("ran %d times, log %q", times, out)
 	}
 }
