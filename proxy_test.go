@@ -111,6 +111,7 @@ func TestProxyBreaks(t *testing.T) {
 		{"cut-before", proxy.Fault{Action: proxy.Cut}, codes.Unavailable, false},
 		{"cut-during", proxy.Fault{Action: proxy.Cut, When: proxy.During, For: time.Minute}, codes.Unavailable, true},
 		{"cut-after", proxy.Fault{Action: proxy.Cut, When: proxy.After}, codes.Unavailable, true},
+		{"fail-lasting", proxy.Fault{Code: codes.Aborted, Lasting: true}, codes.Aborted, false},
 		{"delay-before", proxy.Fault{Action: proxy.Delay, For: 200 * time.Millisecond}, codes.OK, true},
 		{"delay-after", proxy.Fault{Action: proxy.Delay, When: proxy.After, For: 200 * time.Millisecond}, codes.OK, true},
 	} {
@@ -127,7 +128,7 @@ func TestProxyBreaks(t *testing.T) {
 				cancel()
 				if id == "second" {
 					err = got
-				} else if got != nil {
+				} else if (got == nil) == (id == "third" && c.fault.Lasting) {
 					t.Errorf("%s: %v", id, got)
 				}
 			}
@@ -135,7 +136,7 @@ func TestProxyBreaks(t *testing.T) {
 				t.Errorf("%v, want %v", err, c.code)
 			}
 			names := leaseNames(t, ctx)
-			if !slices.Contains(names, "first") || !slices.Contains(names, "third") || slices.Contains(names, "second") != c.done {
+			if !slices.Contains(names, "first") || slices.Contains(names, "third") == c.fault.Lasting || slices.Contains(names, "second") != c.done {
 				t.Errorf("containerd has done %q", names)
 			}
 			const create = "/containerd.services.leases.v1.Leases/Create"

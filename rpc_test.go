@@ -256,7 +256,7 @@ type rpcFault struct {
 var (
 	anyReason  = regexp.MustCompile(`: .+`)
 	toldSo     = regexp.MustCompile(proxy.Reason)
-	unanswered = regexp.MustCompile(`not answered? within 2s`)
+	unanswered = regexp.MustCompile(`has not answered within 2s|task has not ended within 20s`)
 	brokenOff  = regexp.MustCompile(`connection to containerd`)
 )
 
@@ -268,6 +268,8 @@ var rpcFaults = []rpcFault{
 	{"cut before", proxy.Fault{Action: proxy.Cut}, brokenOff},
 	{"cut during", proxy.Fault{Action: proxy.Cut, When: proxy.During}, brokenOff},
 	{"cut after", proxy.Fault{Action: proxy.Cut, When: proxy.After}, brokenOff},
+	{"hang from", proxy.Fault{Action: proxy.Hang, Lasting: true}, unanswered},
+	{"cut from", proxy.Fault{Action: proxy.Cut, Lasting: true}, brokenOff},
 }
 
 // rpcCodes are statuses of calls that fail: the first is what gRPC itself has for a
@@ -365,8 +367,8 @@ func (r *rpcRound) calls() []string {
 	return calls
 }
 
-// goOn cuts the connection of an exec whose Wait hangs, since no time is too long for
-// that: an exec waits until containerd answers or goes away, and then asks again.
+// goOn has containerd come back for an exec that waits for its command: no time is too
+// long for an answer, and containerd may be away for minutes while it restarts.
 func (r *rpcRound) goOn(done <-chan struct{}) {
 	for hung := 0; hung < 30; {
 		select {
@@ -378,6 +380,7 @@ func (r *rpcRound) goOn(done <-chan struct{}) {
 			hung++
 		}
 	}
+	r.proxy.Mend()
 	r.proxy.Cut()
 }
 
@@ -387,7 +390,7 @@ func (r *rpcRound) try(n, call int, f rpcFault) {
 	r.idle()
 	r.proxy.Break(call, f.Fault)
 	done := make(chan struct{})
-	if r.verb == "exec" && f.Action == proxy.Hang {
+	if r.verb == "exec" && f.Action != proxy.Fail {
 		go r.goOn(done)
 	}
 	start := time.Now()
@@ -452,7 +455,7 @@ func TestFaultAtEachRPC(t *testing.T) {
 func TestFaultCommitWithoutContainerd(t *testing.T) {
 	b := newBench(t, t.TempDir())
 	p, hangs := between(t)
-	p.Break(proxy.Every, proxy.Fault{Action: proxy.Hang})
+	p.Break(1, proxy.Fault{Action: proxy.Hang, Lasting: true})
 	for i, address := range []string{filepath.Join(b.dir, "none"), hangs} {
 		id := name("commit", i)
 		executed(b, id)

@@ -72,13 +72,12 @@ type Fault struct {
 	// For is how long Delay waits. For the others it is how long after the call was
 	// passed on During strikes, or when containerd answers, whichever is first.
 	For time.Duration
+	// Lasting strikes every later call too.
+	Lasting bool
 }
 
 // Reason is the message of a call that was made to fail.
 const Reason = "the proxy was told to fail this call"
-
-// Every is the number of a fault that strikes every call.
-const Every = 0
 
 // Proxy listens on a socket of its own.
 type Proxy struct {
@@ -123,8 +122,7 @@ func (p *Proxy) Close() {
 	p.upstream.Close()
 }
 
-// Break forgets all calls so far and has the n-th one from now on, or [Every]
-// one, meet the fault.
+// Break forgets all calls so far and has the n-th one from now on meet the fault.
 func (p *Proxy) Break(n int, f Fault) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -138,6 +136,13 @@ func (p *Proxy) Pass() {
 	p.calls, p.fault, p.struck = nil, nil, ""
 }
 
+// Mend breaks no more calls, and forgets none.
+func (p *Proxy) Mend() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.fault = nil
+}
+
 // Cut closes the connections of all clients, once.
 func (p *Proxy) Cut() { p.socket.cut() }
 
@@ -149,7 +154,7 @@ func (p *Proxy) Calls() []string {
 	return append([]string(nil), p.calls...)
 }
 
-// Struck is the method of the call that met the fault, the last one if there
+// Struck is the method of the call that met the fault, the first one if there
 // were several; empty if none did.
 func (p *Proxy) Struck() string {
 	p.mu.Lock()
@@ -162,10 +167,13 @@ func (p *Proxy) record(method string) *Fault {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.calls = append(p.calls, method)
-	if p.fault == nil || p.at != Every && p.at != len(p.calls) {
+	n := len(p.calls)
+	if p.fault == nil || n != p.at && !(p.fault.Lasting && n > p.at) {
 		return nil
 	}
-	p.struck = method
+	if n == p.at {
+		p.struck = method
+	}
 	return p.fault
 }
 
