@@ -41,7 +41,8 @@ func (c *Client) LeaseFetch(ctx context.Context) (_ context.Context, done func()
 	}, nil
 }
 
-// DropFetches drops the leases of fetches whose process, on this machine, died.
+// DropFetches drops the leases of fetches whose process, on this machine, died, and waits
+// until containerd has collected what they fetched.
 func (c *Client) DropFetches(ctx context.Context) error {
 	ctx = c.Context(ctx)
 	held, err := c.Leases().List(ctx, "labels."+strconv.Quote(labelFetch))
@@ -53,7 +54,7 @@ func (c *Client) DropFetches(ctx context.Context) error {
 			alive.Close()
 			continue
 		}
-		if err := c.Leases().Delete(ctx, l); err != nil && !errdefs.IsNotFound(err) {
+		if err := c.Leases().Delete(ctx, l, leases.SynchronousDelete); err != nil && !errdefs.IsNotFound(err) {
 			return fmt.Errorf("cannot drop lease %q: %w", l.ID, err)
 		}
 	}
