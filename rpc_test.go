@@ -277,8 +277,11 @@ var rpcFaults = []rpcFault{
 // containerd that is not there.
 var rpcCodes = []codes.Code{codes.Unavailable, codes.Internal, codes.ResourceExhausted}
 
-// waitCall takes as long as a command does, and is not bounded.
-const waitCall = "/containerd.services.tasks.v1.Tasks/Wait"
+// These calls take as long as a command or a large layer does, and are not bounded.
+const (
+	waitCall  = "/containerd.services.tasks.v1.Tasks/Wait"
+	applyCall = "/containerd.services.diff.v1.Diff/Apply"
+)
 
 // subject is how an error begins: with what could not be done.
 var subject = regexp.MustCompile(`^: cannot .*".+": |^: cannot list .*: |^: task ".+" was lost: |already exists`)
@@ -368,8 +371,8 @@ func (r *rpcRound) calls() []string {
 	return calls
 }
 
-// goOn has containerd come back for an exec that waits for its command: no time is too
-// long for an answer, and containerd may be away for minutes while it restarts.
+// goOn has containerd come back, as after a restart, for a verb that waits for an answer
+// for as long as it takes: a command's end, or a layer that is unpacked.
 func (r *rpcRound) goOn(done <-chan struct{}) {
 	for hung := 0; hung < 30; {
 		select {
@@ -377,7 +380,7 @@ func (r *rpcRound) goOn(done <-chan struct{}) {
 			return
 		case <-time.After(100 * time.Millisecond):
 		}
-		if r.proxy.Struck() == waitCall {
+		if struck := r.proxy.Struck(); struck == waitCall && r.verb == "exec" || struck == applyCall {
 			hung++
 		}
 	}
@@ -391,7 +394,7 @@ func (r *rpcRound) try(n, call int, f rpcFault) {
 	r.idle()
 	r.proxy.Break(call, f.Fault)
 	done := make(chan struct{})
-	if r.verb == "exec" && f.Action != proxy.Fail {
+	if f.Action != proxy.Fail {
 		go r.goOn(done)
 	}
 	start := time.Now()
@@ -403,6 +406,9 @@ func (r *rpcRound) try(n, call int, f rpcFault) {
 	r.proxy.Pass()
 	if took > rpcBound {
 		r.Errorf("that is too long")
+	}
+	if struck == applyCall && f.Action == proxy.Hang {
+		f.reason = brokenOff
 	}
 	if status != r.want && status != r.failed() {
 		r.Errorf("neither done nor failed")
