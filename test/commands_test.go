@@ -1,7 +1,6 @@
-package pipex_test
+package test
 
 import (
-	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -14,8 +13,6 @@ import (
 	"syscall"
 
 	"github.com/rogpeppe/go-internal/testscript"
-
-	"pipex/lib/container"
 )
 
 // exits N COMMAND...: the command must end with status N.
@@ -48,59 +45,16 @@ func capture(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile("stdout")))
 }
 
-// owned N: so many ids own something in containerd on behalf of the script's
-// workspaces.
-func owned(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 {
-		ts.Fatalf("usage: owned N")
+// eventually COMMAND...: tries the command until it succeeds, or with ! until it
+// fails, for 10 s; it is bin/eventually, which the scripts' shell commands call too.
+func eventually(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) == 0 {
+		ts.Fatalf("usage: eventually command...")
 	}
-	objects, err := objectsBelow(ts.MkAbs("."))
-	ts.Check(err)
-	if got := strconv.Itoa(len(objects)); got != args[0] {
-		ts.Fatalf("containerd holds something for %s runs, want %s: %v", got, args[0], objects)
+	if neg {
+		args = append([]string{"!"}, args...)
 	}
-}
-
-// objectsBelow lists what containerd holds for workspaces in workdir.
-func objectsBelow(dir string) ([]container.Object, error) {
-	client, err := container.Connect(context.Background(), site.address, "pipex")
-	if err != nil {
-		return nil, err
-	}
-	defer client.Close()
-	dir, err = filepath.EvalSymlinks(dir)
-	if err != nil {
-		return nil, err
-	}
-	roots, err := filepath.Glob(filepath.Join(dir, "*", "*", ".pipex"))
-	if err != nil {
-		return nil, err
-	}
-	var all []container.Object
-	for _, private := range roots {
-		objects, err := client.Owned(context.Background(), filepath.Dir(private))
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, objects...)
-	}
-	return all, nil
-}
-
-// release drops whatever a script has left in containerd.
-func release(env *testscript.Env) {
-	objects, err := objectsBelow(env.WorkDir)
-	if err != nil || len(objects) == 0 {
-		return
-	}
-	client, err := container.Connect(context.Background(), site.address, "pipex")
-	if err != nil {
-		return
-	}
-	defer client.Close()
-	for _, o := range objects {
-		client.Release(context.Background(), o.ID)
-	}
+	ts.Check(ts.Exec("eventually", args...))
 }
 
 // remember DIR: keeps what the directory holds, for same.
@@ -160,12 +114,15 @@ func peak(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	limit, err := strconv.ParseInt(args[0], 10, 64)
 	ts.Check(err)
-	path, err := exec.LookPath(filepath.Join(site.bin, args[1]))
+	if raced {
+		limit *= 10 // what the race detector may take
+	}
+	bin, err := binaries()
 	ts.Check(err)
 	var n counter
-	cmd := exec.Command(path, args[2:]...)
+	cmd := exec.Command(filepath.Join(bin, args[1]), args[2:]...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = ts.MkAbs("."), &n, ts.Stderr()
-	cmd.Env = append(os.Environ(), "CONTAINERD_ADDRESS="+site.address)
+	cmd.Env = append(os.Environ(), "CONTAINERD_ADDRESS="+ts.Getenv("CONTAINERD_ADDRESS"))
 	ts.Check(cmd.Run())
 	fmt.Fprintln(ts.Stdout(), int64(n))
 	if took := cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss >> 10; took > limit {
