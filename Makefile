@@ -4,6 +4,7 @@
 VERBS := prepare exec commit discard link prune
 BIN   := $(CURDIR)/bin
 PREFIX ?= /usr/local
+FUZZTIME ?= 3s
 
 # A verb lives for milliseconds, so its start counts: without cgo it needs no
 # dynamic linker, and urfave_cli_no_docs leaves out a Markdown renderer.
@@ -12,7 +13,7 @@ BUILDFLAGS := -tags=urfave_cli_no_docs -trimpath
 
 export PATH := $(BIN):$(CURDIR)/scripts:$(PATH)
 
-.PHONY: build demo test test-race test-faults bench check install deps test-deps clean
+.PHONY: build demo test test-race test-faults test-fuzz bench check install deps test-deps clean
 
 build:
 	@go build $(BUILDFLAGS) -ldflags='-s -w' -o $(BIN)/ ./cmd/... ./scripts/...
@@ -20,15 +21,21 @@ build:
 demo: deps build
 	@$(MAKE) --no-print-directory -C scripts/examples/gosource demo
 
+# One of them: make test T=prune (a script's name), make test T=TestFaultKilled.
 test: test-deps
-	go test -timeout 30m ./...
+	@sh .ci/test $(T)
 
+# The same, tests and verbs built with the race detector.
 test-race: test-deps
-	CGO_ENABLED=1 go test -race ./...
+	@RACE=1 sh .ci/test $(T)
 
 # The full form of those tests that kill, fill and race.
 test-faults: test-deps
-	PIPEX_FAULTS=full go test -count=1 -timeout 60m -v -run 'TestFault' .
+	PIPEX_FAULTS=full go test -count=1 -timeout 60m -v -run 'TestFault' ./test
+
+# Every fuzz target, each for a while.
+test-fuzz:
+	@sh .ci/fuzz $(FUZZTIME)
 
 # Times, for people to look at; no test depends on them.
 bench: deps build

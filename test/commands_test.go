@@ -1,7 +1,6 @@
-package pipex_test
+package test
 
 import (
-	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -12,13 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
-
-	"pipex/lib/run"
-	"pipex/lib/run/reap"
-	"pipex/lib/workspace"
 )
 
 // exits N COMMAND...: the command must end with status N.
@@ -51,63 +45,16 @@ func capture(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile("stdout")))
 }
 
-// owned N: within 10 seconds, so many ids own something in containerd on behalf of the
-// script's workspaces.
-func owned(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 {
-		ts.Fatalf("usage: owned N")
+// eventually COMMAND...: tries the command until it succeeds, or with ! until it
+// fails, for 10 s; it is bin/eventually, which the scripts' shell commands call too.
+func eventually(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) == 0 {
+		ts.Fatalf("usage: eventually command...")
 	}
-	var objects []reap.Object
-	for start := time.Now(); time.Since(start) < 10*time.Second; time.Sleep(50 * time.Millisecond) {
-		var err error
-		objects, err = objectsBelow(ts.MkAbs("."))
-		ts.Check(err)
-		if strconv.Itoa(len(objects)) == args[0] {
-			return
-		}
+	if neg {
+		args = append([]string{"!"}, args...)
 	}
-	ts.Fatalf("containerd holds something for %d runs, want %s: %v", len(objects), args[0], objects)
-}
-
-// objectsBelow lists what containerd holds for workspaces below a directory.
-func objectsBelow(dir string) ([]reap.Object, error) {
-	var all []reap.Object
-	for _, pattern := range []string{".", "*", "*/*"} {
-		workdirs, err := filepath.Glob(filepath.Join(dir, pattern))
-		if err != nil {
-			return nil, err
-		}
-		for _, workdir := range workdirs {
-			objects, err := reap.Owned(context.Background(), place(workdir))
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, objects...)
-		}
-	}
-	return all, nil
-}
-
-func place(workdir string) run.Place {
-	p := run.Place{Workdir: workdir, Workspace: "sweeper"}
-	p.Address = site.address
-	return p
-}
-
-// release drops whatever a script has left in containerd: the workspaces are removed,
-// and prune in another workspace beside them finds what was theirs.
-func release(env *testscript.Env) {
-	objects, err := objectsBelow(env.WorkDir)
-	if err != nil {
-		return
-	}
-	for _, o := range objects {
-		os.RemoveAll(o.Workdir)
-		workdir := filepath.Dir(o.Workdir)
-		if _, err := workspace.Create(workdir, "sweeper"); err == nil {
-			reap.Prune(context.Background(), place(workdir), reap.PruneOptions{}, func(string) {})
-		}
-	}
+	ts.Check(ts.Exec("eventually", args...))
 }
 
 // remember DIR: keeps what the directory holds, for same.
@@ -167,12 +114,15 @@ func peak(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	limit, err := strconv.ParseInt(args[0], 10, 64)
 	ts.Check(err)
-	path, err := exec.LookPath(filepath.Join(site.bin, args[1]))
+	if raced {
+		limit *= 10 // what the race detector may take
+	}
+	bin, err := binaries()
 	ts.Check(err)
 	var n counter
-	cmd := exec.Command(path, args[2:]...)
+	cmd := exec.Command(filepath.Join(bin, args[1]), args[2:]...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = ts.MkAbs("."), &n, ts.Stderr()
-	cmd.Env = append(os.Environ(), "CONTAINERD_ADDRESS="+site.address)
+	cmd.Env = append(os.Environ(), "CONTAINERD_ADDRESS="+ts.Getenv("CONTAINERD_ADDRESS"))
 	ts.Check(cmd.Run())
 	fmt.Fprintln(ts.Stdout(), int64(n))
 	if took := cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss >> 10; took > limit {

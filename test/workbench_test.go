@@ -1,56 +1,39 @@
-package pipex_test
+package test
 
 import (
 	"bytes"
 	"context"
-	"fmt"
-	"math/rand"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 )
 
-// The fault tests break things for real. `make test` runs a short form of each,
-// `make test-faults` the full one: $PIPEX_FAULTS=full.
-
-// times is how often a fault is tried.
-func times(short, full int) int {
-	if os.Getenv("PIPEX_FAULTS") == "full" {
-		return full
-	}
-	return short
-}
-
-// dice are thrown anew each time; $PIPEX_FAULTS_SEED throws the same again.
-func dice(t *testing.T) *rand.Rand {
-	seed, err := strconv.ParseInt(os.Getenv("PIPEX_FAULTS_SEED"), 10, 64)
-	if err != nil {
-		seed = time.Now().UnixNano()
-	}
-	t.Logf("PIPEX_FAULTS_SEED=%d", seed)
-	return rand.New(rand.NewSource(seed))
-}
-
-// bench is a workspace of a test's own, in a namespace of its own.
-type bench struct {
+// workbench is a workspace of a test's own, in a namespace of its own, and a way to
+// call verbs on it.
+type workbench struct {
 	*testing.T
-	dir, namespace string
-	sockets        []string // of shims, when it began
+	dir       string
+	address   string // of the containerd that the verbs talk to
+	namespace string
+	env       []string // more variables for the verbs
+	sockets   []string // of shims, when it began
 }
 
-func newBench(t *testing.T, dir string) *bench {
+func newWorkbench(t *testing.T, dir string) *workbench {
 	t.Helper()
-	b := &bench{T: t, dir: dir, namespace: "faults-" + strings.ToLower(filepath.Base(t.Name())), sockets: shimSockets()}
+	b := &workbench{
+		T: t, dir: dir, address: containerd(t), sockets: shimSockets(),
+		namespace: "faults-" + strings.ToLower(filepath.Base(t.Name())),
+	}
 	t.Cleanup(func() {
-		for i := 0; i < 50 && b.open() > 0; i++ {
+		within(limit, func() bool {
 			b.call("pipex-prune", "--older-than", "0s", "--staging")
-			time.Sleep(100 * time.Millisecond)
-		}
+			return b.open() == 0
+		})
 	})
 	return b
 }
@@ -60,19 +43,20 @@ func shimSockets() []string {
 	return sockets
 }
 
-func (b *bench) open() int {
+func (b *workbench) open() int {
 	open, _ := os.ReadDir(b.path("staging"))
 	return len(open)
 }
 
-func (b *bench) path(names ...string) string {
+func (b *workbench) path(names ...string) string {
 	return filepath.Join(append([]string{b.dir, "workdir", "default"}, names...)...)
 }
 
-func (b *bench) command(args ...string) *exec.Cmd {
+// command is a verb, a script or a program, to be run in the workbench's directory.
+func (b *workbench) command(args ...string) *exec.Cmd {
 	name := args[0]
 	if strings.HasPrefix(name, "pipex-") {
-		name = filepath.Join(site.bin, name)
+		name = filepath.Join(verbs(b), name)
 	}
 	// What takes longer hangs; the context only ends it.
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -80,13 +64,13 @@ func (b *bench) command(args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, name, args[1:]...)
 	cmd.WaitDelay = time.Second
 	cmd.Dir = b.dir
-	cmd.Env = append(os.Environ(), "PATH="+site.bin+":"+site.scripts+":"+os.Getenv("PATH"),
-		"CONTAINERD_ADDRESS="+site.address, "PIPEX_NAMESPACE="+b.namespace)
+	cmd.Env = append(os.Environ(), "PATH="+path(verbs(b)), "CONTAINERD_ADDRESS="+b.address, "PIPEX_NAMESPACE="+b.namespace)
+	cmd.Env = append(cmd.Env, b.env...)
 	return cmd
 }
 
 // call runs a command and returns its status and what it printed.
-func (b *bench) call(args ...string) (status int, stdout, stderr string) {
+func (b *workbench) call(args ...string) (status int, stdout, stderr string) {
 	var out, errs bytes.Buffer
 	cmd := b.command(args...)
 	cmd.Stdout, cmd.Stderr = &out, &errs
@@ -97,7 +81,7 @@ func (b *bench) call(args ...string) (status int, stdout, stderr string) {
 }
 
 // must runs a command that succeeds and returns what it printed.
-func (b *bench) must(args ...string) string {
+func (b *workbench) must(args ...string) string {
 	b.Helper()
 	status, stdout, stderr := b.call(args...)
 	if status != 0 {
@@ -107,7 +91,7 @@ func (b *bench) must(args ...string) string {
 }
 
 // kill starts a command and kills it after a while, if it still runs then.
-func (b *bench) kill(after time.Duration, args ...string) {
+func (b *workbench) kill(after time.Duration, args ...string) {
 	cmd := b.command(args...)
 	if err := cmd.Start(); err != nil {
 		b.Fatal(err)
@@ -119,23 +103,19 @@ func (b *bench) kill(after time.Duration, args ...string) {
 
 // reclaim has prune reclaim what is abandoned until no run is open: a container
 // whose exec was killed goes on to its end.
-func (b *bench) reclaim() {
+func (b *workbench) reclaim() {
 	b.Helper()
-	for i := 0; ; i++ {
+	if !within(limit, func() bool {
 		b.must("pipex-prune", "--older-than", "0s", "--staging")
-		if b.open() == 0 {
-			return
-		}
-		if i == 100 {
-			b.Fatal("runs stay open")
-		}
-		time.Sleep(50 * time.Millisecond)
+		return b.open() == 0
+	}) {
+		b.Fatal("runs stay open")
 	}
 }
 
 // swept fails the test if the workspace holds anything of an open run, or a
 // temporary file.
-func (b *bench) swept() {
+func (b *workbench) swept() {
 	b.Helper()
 	for _, dir := range []string{"staging", ".pipex/tmp", ".pipex/new", ".pipex/holders"} {
 		left, _ := os.ReadDir(b.path(dir))
@@ -146,7 +126,7 @@ func (b *bench) swept() {
 }
 
 // clean fails the test if anything of its runs is left anywhere but in runs/.
-func (b *bench) clean() {
+func (b *workbench) clean() {
 	b.Helper()
 	b.swept()
 	for what, args := range map[string][]string{
@@ -154,12 +134,12 @@ func (b *bench) clean() {
 		"task":      {"tasks", "ls", "-q"},
 		"lease":     {"leases", "ls", "-q"},
 	} {
-		out := b.must(append([]string{"ctr", "-a", site.address, "-n", b.namespace}, args...)...)
+		out := b.must(append([]string{"ctr", "-a", containerd(b), "-n", b.namespace}, args...)...)
 		if out != "" {
 			b.Errorf("left in containerd: %s %s", what, out)
 		}
 	}
-	snapshots := b.must("ctr", "-a", site.address, "-n", b.namespace, "snapshots", "ls")
+	snapshots := b.must("ctr", "-a", containerd(b), "-n", b.namespace, "snapshots", "ls")
 	for _, line := range strings.Split(snapshots, "\n") {
 		if strings.HasSuffix(strings.TrimSpace(line), "Active") {
 			b.Errorf("left in containerd: snapshot %s", line)
@@ -178,7 +158,7 @@ func (b *bench) clean() {
 	for _, line := range b.lines("find", "/sys/fs/cgroup", "-mindepth", "2", "-type", "d", "-path", "*/"+b.namespace+"/*") {
 		b.Errorf("left: cgroup %s", line)
 	}
-	for _, line := range b.lines("find", filepath.Dir(site.address), "-path", "*.task/"+b.namespace+"/*", "-prune") {
+	for _, line := range b.lines("find", filepath.Dir(containerd(b)), "-path", "*.task/"+b.namespace+"/*", "-prune") {
 		b.Errorf("left: bundle %s", line)
 	}
 	left, _ := filepath.Glob(filepath.Join("/run/containerd/runc", b.namespace, "*"))
@@ -192,7 +172,7 @@ func (b *bench) clean() {
 	}
 }
 
-func (b *bench) lines(args ...string) []string {
+func (b *workbench) lines(args ...string) []string {
 	_, out, _ := b.call(args...)
 	if out == "" {
 		return nil
@@ -201,7 +181,7 @@ func (b *bench) lines(args ...string) []string {
 }
 
 // verified fails the test unless every committed run is as it was committed.
-func (b *bench) verified() {
+func (b *workbench) verified() {
 	b.Helper()
 	runs, err := os.ReadDir(b.path("runs"))
 	if err != nil {
@@ -217,7 +197,7 @@ func (b *bench) verified() {
 }
 
 // agreed fails the test unless the links and state.json say the same.
-func (b *bench) agreed() {
+func (b *workbench) agreed() {
 	b.Helper()
 	links := b.must("pipex-link")
 	if _, err := os.Stat(b.path("state.json")); links == "" && os.IsNotExist(err) {
@@ -226,61 +206,5 @@ func (b *bench) agreed() {
 	state := b.must("jq", "-r", `.steps | to_entries | sort_by(.key)[] | "\(.key)\t\(.value.runId)"`, b.path("state.json"))
 	if links != state {
 		b.Errorf("links and state.json differ:\n%s\n\n%s", links, state)
-	}
-}
-
-// A verb that is killed at any moment leaves a workspace in which every verb
-// works, and nothing that prune --staging does not find.
-func TestFaultKilled(t *testing.T) {
-	random := dice(t)
-	b := newBench(t, t.TempDir())
-	const step = "step"
-	b.must("pipex-prepare", "--run-id", "first")
-	b.must("pipex-commit", "first")
-	b.must("pipex-link", step, "first")
-	durations := map[string]int{"prepare": 30, "exec": 150, "commit": 25, "link": 8, "discard": 30, "prune": 50}
-	for i := range times(20, 320) {
-		run := fmt.Sprintf("run%d", i)
-		prepare := []string{"pipex-prepare", "--run-id", run, "--step", step, "--image", "busybox",
-			"--", "sh", "-c", "echo out; echo err >&2; mkdir /output/d; for f in 1 2 3; do echo $f >/output/d/$f; done"}
-		verbs := map[string][]string{
-			"prepare": prepare, "exec": {"pipex-exec", "--interactive", run}, "commit": {"pipex-commit", run}, "link": {"pipex-link", step, run},
-			"discard": {"pipex-discard", run}, "prune": {"pipex-prune", "--older-than", "0s", "--staging"},
-		}
-		order := [][]string{
-			{"prepare", "exec", "commit", "link", "prune"},
-			{"prepare", "exec", "discard"},
-			{"prepare", "prune"},
-		}[random.Intn(3)]
-		victim := random.Intn(len(order))
-		abandon := random.Intn(2) == 0
-		for j, verb := range order {
-			if j != victim {
-				b.must(verbs[verb]...)
-				continue
-			}
-			after := time.Duration(random.Intn(durations[verb]*1000)) * time.Microsecond
-			t.Logf("%s: kill %s after %s, abandon %t", run, verb, after, abandon)
-			b.kill(after, verbs[verb]...)
-			if abandon {
-				break
-			}
-			again, _, stderr := b.call(verbs[verb]...)
-			if again != 0 && !(verb == "prepare" && again == 128 && strings.Contains(stderr, "already exists")) {
-				t.Fatalf("%s again: status %d: %s", verb, again, stderr)
-			}
-		}
-		if linked := b.must("pipex-link", step); linked != run {
-			if _, err := os.Stat(b.path("runs", linked)); err != nil {
-				t.Errorf("step names run %s: %v", linked, err)
-			}
-		}
-		b.reclaim()
-		b.clean()
-		b.verified()
-		b.agreed()
-		if t.Failed() {
-			t.FailNow()
-		}
 	}
 }

@@ -1,4 +1,4 @@
-package pipex_test
+package test
 
 import (
 	"os"
@@ -27,7 +27,7 @@ func options(text string) []string {
 // has an option that its verb has not.
 func TestPagesHaveTheVerbsOptions(t *testing.T) {
 	onPage := func(name string) []string {
-		page, err := os.ReadFile(filepath.Join("docs", name+".md"))
+		page, err := os.ReadFile(filepath.Join("../docs", name+".md"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -35,7 +35,7 @@ func TestPagesHaveTheVerbsOptions(t *testing.T) {
 	}
 	common := onPage("pipex")
 	for _, verb := range []string{"prepare", "exec", "commit", "discard", "link", "prune"} {
-		help, err := output(filepath.Join(site.bin, "pipex-"+verb), "--help")
+		help, err := output(filepath.Join(verbs(t), "pipex-"+verb), "--help")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -55,11 +55,14 @@ func TestPagesHaveTheVerbsOptions(t *testing.T) {
 }
 
 func TestPagesThatAreLinkedExist(t *testing.T) {
-	pages, err := filepath.Glob("docs/*.md")
+	pages, err := filepath.Glob("../docs/*.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, page := range append(pages, "README.md") {
+	if len(pages) == 0 {
+		t.Fatal("no pages")
+	}
+	for _, page := range append(pages, "../README.md", "../CONTRIBUTING.md") {
 		text, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)

@@ -1,4 +1,4 @@
-package pipex_test
+package test
 
 import (
 	"bytes"
@@ -77,7 +77,7 @@ func TestFaultFullDisk(t *testing.T) {
 	for _, kind := range []string{"tmpfs", "ext4"} {
 		t.Run(kind, func(t *testing.T) {
 			dir := small(t, kind)
-			b := newBench(t, dir)
+			b := newWorkbench(t, dir)
 			refused := func(args ...string) {
 				t.Helper()
 				status, _, stderr := b.call(args...)
@@ -151,7 +151,7 @@ include %[1]s/pipex.mk
 // and readers that follow the links: nothing fails, nothing is missing.
 func TestFaultConcurrentPipelines(t *testing.T) {
 	n := times(12, 200)
-	b := newBench(t, t.TempDir())
+	b := newWorkbench(t, t.TempDir())
 	if err := os.WriteFile(filepath.Join(b.dir, "Makefile"), fmt.Appendf(nil, farm, site.scripts, n), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +219,7 @@ func TestFaultConcurrentPipelines(t *testing.T) {
 
 // Sixteen processes give one step its name at once.
 func TestFaultOneStepManyLinks(t *testing.T) {
-	b := newBench(t, t.TempDir())
+	b := newWorkbench(t, t.TempDir())
 	for i := range 16 {
 		published(b, fmt.Sprint("run", i))
 	}

@@ -1,4 +1,4 @@
-package pipex_test
+package test
 
 import (
 	"bytes"
@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/containerd/containerd"
+	containerdclient "github.com/containerd/containerd"
 	"github.com/containerd/containerd/content"
 	"github.com/containerd/containerd/leases"
 	"github.com/containerd/containerd/namespaces"
@@ -28,7 +28,7 @@ import (
 func between(t *testing.T) (*proxy.Proxy, string) {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "proxy.sock")
-	p, err := proxy.Start(socket, site.address)
+	p, err := proxy.Start(socket, containerd(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,9 +37,9 @@ func between(t *testing.T) (*proxy.Proxy, string) {
 }
 
 // reach is a client of containerd's own, at a socket.
-func reach(t *testing.T, socket string) *containerd.Client {
+func reach(t *testing.T, socket string) *containerdclient.Client {
 	t.Helper()
-	c, err := containerd.New(socket)
+	c, err := containerdclient.New(socket)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +50,7 @@ func reach(t *testing.T, socket string) *containerd.Client {
 // leaseNames are the leases that there really are.
 func leaseNames(t *testing.T, ctx context.Context) (names []string) {
 	t.Helper()
-	all, err := reach(t, site.address).LeasesService().List(ctx)
+	all, err := reach(t, containerd(t)).LeasesService().List(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func TestProxyPassesOn(t *testing.T) {
 	p, socket := between(t)
 	ctx, cancel := context.WithTimeout(namespaces.WithNamespace(context.Background(), "proxy-passes-on"), time.Minute)
 	defer cancel()
-	through, direct := reach(t, socket), reach(t, site.address)
+	through, direct := reach(t, socket), reach(t, containerd(t))
 
 	data := make([]byte, 5<<20+1)
 	rand.Read(data)
@@ -75,7 +75,7 @@ func TestProxyPassesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer direct.ContentStore().Delete(ctx, blob.Digest)
-	for name, c := range map[string]*containerd.Client{"through": through, "direct": direct} {
+	for name, c := range map[string]*containerdclient.Client{"through": through, "direct": direct} {
 		if got, err := content.ReadBlob(ctx, c.ContentStore(), blob); err != nil || !bytes.Equal(got, data) {
 			t.Errorf("%s: %d bytes of %d: %v", name, len(got), len(data), err)
 		}

@@ -1,4 +1,4 @@
-package pipex_test
+package test
 
 import (
 	"bufio"
@@ -16,13 +16,13 @@ import (
 type scenario struct {
 	verb string
 	// before makes what the verb works on, and returns its operands.
-	before func(b *bench, n int) []string
+	before func(b *workbench, n int) []string
 	// after looks at what the verb left, before and after it is called again.
-	after func(b *bench, operands []string, again bool)
+	after func(b *workbench, operands []string, again bool)
 }
 
 // filled is an open run without a container, with some artifacts.
-func filled(b *bench, id string) string {
+func filled(b *workbench, id string) string {
 	b.must("pipex-prepare", "--run-id", id, "--step", "s")
 	artifacts := b.path("staging", id, "artifacts")
 	err := os.Mkdir(filepath.Join(artifacts, "d"), 0o755)
@@ -40,17 +40,17 @@ func filled(b *bench, id string) string {
 	return id
 }
 
-func published(b *bench, id string) string { return b.must("pipex-commit", filled(b, id)) }
+func published(b *workbench, id string) string { return b.must("pipex-commit", filled(b, id)) }
 
-func (b *bench) exists(names ...string) bool {
+func (b *workbench) exists(names ...string) bool {
 	_, err := os.Lstat(b.path(names...))
 	return err == nil
 }
 
 var scenarios = []scenario{{
 	verb:   "commit",
-	before: func(b *bench, n int) []string { return []string{filled(b, fmt.Sprint("commit", n))} },
-	after: func(b *bench, run []string, again bool) {
+	before: func(b *workbench, n int) []string { return []string{filled(b, fmt.Sprint("commit", n))} },
+	after: func(b *workbench, run []string, again bool) {
 		staged, committed := b.exists("staging", run[0]), b.exists("runs", run[0])
 		if staged == committed || again && !committed {
 			b.Errorf("run %s: in staging %t, in runs %t", run[0], staged, committed)
@@ -58,11 +58,11 @@ var scenarios = []scenario{{
 	},
 }, {
 	verb: "link",
-	before: func(b *bench, n int) []string {
+	before: func(b *workbench, n int) []string {
 		b.must("pipex-link", "step", published(b, fmt.Sprint("old", n)))
 		return []string{"step", published(b, fmt.Sprint("new", n))}
 	},
-	after: func(b *bench, link []string, again bool) {
+	after: func(b *workbench, link []string, again bool) {
 		now, n := b.must("pipex-link", link[0]), strings.TrimPrefix(link[1], "new")
 		if now != link[1] && (again || now != "old"+n) || !b.exists("step-runs", link[0], "artifacts", "f") {
 			b.Errorf("step %s names %s", link[0], now)
@@ -73,22 +73,22 @@ var scenarios = []scenario{{
 	},
 }, {
 	verb:   "discard",
-	before: func(b *bench, n int) []string { return []string{filled(b, fmt.Sprint("discard", n))} },
-	after: func(b *bench, run []string, again bool) {
+	before: func(b *workbench, n int) []string { return []string{filled(b, fmt.Sprint("discard", n))} },
+	after: func(b *workbench, run []string, again bool) {
 		if b.exists("runs", run[0]) || again && b.exists("staging", run[0]) {
 			b.Errorf("run %s is still there", run[0])
 		}
 	},
 }, {
 	verb: "prune",
-	before: func(b *bench, n int) []string {
+	before: func(b *workbench, n int) []string {
 		b.must("pipex-link", "step", published(b, fmt.Sprint("kept", n)))
 		for i := range 3 {
 			published(b, fmt.Sprintf("spare%d-%d", n, i))
 		}
 		return []string{"--older-than", "0s"}
 	},
-	after: func(b *bench, _ []string, again bool) {
+	after: func(b *workbench, _ []string, again bool) {
 		if !b.exists("step-runs", "step", "artifacts", "f") {
 			b.Error("the linked run is gone")
 		}
@@ -101,7 +101,7 @@ var scenarios = []scenario{{
 
 // calls counts, with strace(1), how often a command makes each system call on
 // files, in that one of its threads that makes it most often.
-func calls(b *bench, args []string) map[string]int {
+func calls(b *workbench, args []string) map[string]int {
 	log := filepath.Join(b.dir, "calls")
 	b.must(append([]string{"strace", "-f", "-qq", "-o", log, "-e", "trace=%file,%desc"}, args...)...)
 	f, err := os.Open(log)
@@ -135,9 +135,9 @@ func TestFaultAtEachCall(t *testing.T) {
 	random := dice(t)
 	for _, s := range scenarios {
 		t.Run(s.verb, func(t *testing.T) {
-			b := newBench(t, t.TempDir())
+			b := newWorkbench(t, t.TempDir())
 			verb := func(operands []string) []string {
-				return append([]string{filepath.Join(site.bin, "pipex-"+s.verb)}, operands...)
+				return append([]string{filepath.Join(verbs(t), "pipex-"+s.verb)}, operands...)
 			}
 			most := calls(b, verb(s.before(b, 0)))
 			type point struct {

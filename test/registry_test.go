@@ -1,4 +1,4 @@
-package pipex_test
+package test
 
 import (
 	"encoding/json"

@@ -1,4 +1,4 @@
-package pipex_test
+package test
 
 import (
 	"encoding/json"
@@ -21,10 +21,10 @@ type rpcCase struct {
 	// want is the verb's status when nothing breaks.
 	want int
 	// before makes what the verb works on, and returns its options and operands.
-	before func(b *bench, n int) []string
+	before func(b *workbench, n int) []string
 	// after looks at what the verb left: got is its status, again says that it was
 	// called a second time, without a fault.
-	after func(b *bench, n, got int, again bool)
+	after func(b *workbench, n, got int, again bool)
 }
 
 func name(prefix string, n int) string { return fmt.Sprint(prefix, n) }
@@ -36,12 +36,12 @@ const (
 	rpcStatus  = 7
 )
 
-func opened(b *bench, id string, options ...string) {
+func opened(b *workbench, id string, options ...string) {
 	b.Helper()
 	b.must(append(append([]string{"pipex-prepare", "--run-id", id, "--step", "s", "--image", "busybox"}, options...), "--", "sh", "-c", rpcCommand)...)
 }
 
-func executed(b *bench, id string) {
+func executed(b *workbench, id string) {
 	b.Helper()
 	opened(b, id)
 	if status, _, stderr := b.call("pipex-exec", id); status != rpcStatus {
@@ -50,7 +50,7 @@ func executed(b *bench, id string) {
 }
 
 // abandoned is a run whose exec was killed while its command runs.
-func abandoned(b *bench, id, command string) {
+func abandoned(b *workbench, id, command string) {
 	b.Helper()
 	b.must("pipex-prepare", "--run-id", id, "--step", "s", "--image", "busybox", "--", "sh", "-c", command)
 	exec := b.command("pipex-exec", id)
@@ -63,22 +63,20 @@ func abandoned(b *bench, id, command string) {
 }
 
 // until waits for something that will be so soon.
-func (b *bench) until(what string, so func() bool) {
+func (b *workbench) until(what string, so func() bool) {
 	b.Helper()
-	for end := time.Now().Add(30 * time.Second); !so(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(end) {
-			b.Fatalf("not so after 30 s: %s", what)
-		}
+	if !within(limit, so) {
+		b.Fatalf("not so after %s: %s", limit, what)
 	}
 }
 
 // idle waits until no verb runs, whoever started it: a commit leaves one behind.
-func (b *bench) idle() {
+func (b *workbench) idle() {
 	b.Helper()
 	b.until("no verb runs", func() bool {
 		programs, _ := filepath.Glob("/proc/[0-9]*/exe")
 		for _, program := range programs {
-			if path, _ := os.Readlink(program); filepath.Dir(path) == site.bin {
+			if path, _ := os.Readlink(program); filepath.Dir(path) == verbs(b) {
 				return false
 			}
 		}
@@ -97,7 +95,7 @@ type record struct {
 	}
 }
 
-func (b *bench) record(id string) (r record) {
+func (b *workbench) record(id string) (r record) {
 	b.Helper()
 	data, err := os.ReadFile(b.path("staging", id, "meta.json"))
 	if err == nil {
@@ -111,7 +109,7 @@ func (b *bench) record(id string) (r record) {
 
 // execAfter says what must hold after an exec: its status, the record and the logs
 // agree, and no output is lost or there twice.
-func execAfter(b *bench, n, got int, again bool) {
+func execAfter(b *workbench, n, got int, again bool) {
 	b.Helper()
 	id := name("exec", n)
 	r := b.record(id)
@@ -146,10 +144,10 @@ func execAfter(b *bench, n, got int, again bool) {
 
 var rpcCases = []rpcCase{{
 	name: "prepare", verb: "prepare",
-	before: func(b *bench, n int) []string {
+	before: func(b *workbench, n int) []string {
 		return []string{"--run-id", name("prepare", n), "--step", "s", "--image", "busybox", "--", "true"}
 	},
-	after: func(b *bench, n, got int, again bool) {
+	after: func(b *workbench, n, got int, again bool) {
 		if there := b.exists("staging", name("prepare", n)); there != (got == 0 || again) {
 			b.Errorf("status %d, and the run is open: %t", got, there)
 		} else if there && (b.record(name("prepare", n)).Status != "prepared" || !b.exists("staging", name("prepare", n), "artifacts")) {
@@ -159,20 +157,20 @@ var rpcCases = []rpcCase{{
 }, {
 	// The image is in another namespace only.
 	name: "adopt", verb: "prepare",
-	before: func(b *bench, n int) []string {
-		for _, image := range b.lines("ctr", "-a", site.address, "-n", b.namespace, "images", "ls", "-q") {
-			b.must("ctr", "-a", site.address, "-n", b.namespace, "images", "rm", "--sync", image)
+	before: func(b *workbench, n int) []string {
+		for _, image := range b.lines("ctr", "-a", b.address, "-n", b.namespace, "images", "ls", "-q") {
+			b.must("ctr", "-a", b.address, "-n", b.namespace, "images", "rm", "--sync", image)
 		}
 		return []string{"--run-id", name("adopt", n), "--image", "busybox", "--", "true"}
 	},
-	after: func(b *bench, n, got int, again bool) {
+	after: func(b *workbench, n, got int, again bool) {
 		if there := b.exists("staging", name("adopt", n)); there != (got == 0 || again) {
 			b.Errorf("status %d, and the run is open: %t", got, there)
 		}
 	},
 }, {
 	name: "exec", verb: "exec", want: rpcStatus,
-	before: func(b *bench, n int) []string {
+	before: func(b *workbench, n int) []string {
 		opened(b, name("exec", n))
 		return []string{name("exec", n)}
 	},
@@ -180,14 +178,14 @@ var rpcCases = []rpcCase{{
 }, {
 	// A user's name is looked up in the image, and the copy of a source is made.
 	name: "exec-more", verb: "exec", want: rpcStatus,
-	before: func(b *bench, n int) []string {
+	before: func(b *workbench, n int) []string {
 		opened(b, name("exec", n), "--user", "root", "--source", b.dir+":/source")
 		return []string{name("exec", n)}
 	},
 	after: execAfter,
 }, {
 	name: "exec-again", verb: "exec", want: rpcStatus,
-	before: func(b *bench, n int) []string {
+	before: func(b *workbench, n int) []string {
 		abandoned(b, name("exec", n), "echo out; echo ran >>/output/ran; sleep 1; exit 7")
 		return []string{name("exec", n)}
 	},
@@ -195,11 +193,11 @@ var rpcCases = []rpcCase{{
 }, {
 	// These are calls of the process that a commit leaves to remove what the run owned.
 	name: "commit", verb: "commit",
-	before: func(b *bench, n int) []string {
+	before: func(b *workbench, n int) []string {
 		executed(b, name("commit", n))
 		return []string{"--allow-failure", name("commit", n)}
 	},
-	after: func(b *bench, n, got int, again bool) {
+	after: func(b *workbench, n, got int, again bool) {
 		open, committed := b.exists("staging", name("commit", n)), b.exists("runs", name("commit", n))
 		if open == committed || committed != (got == 0) {
 			b.Errorf("status %d, in staging %t, in runs %t", got, open, committed)
@@ -207,28 +205,28 @@ var rpcCases = []rpcCase{{
 	},
 }, {
 	name: "discard", verb: "discard",
-	before: func(b *bench, n int) []string {
+	before: func(b *workbench, n int) []string {
 		executed(b, name("discard", n))
 		return []string{name("discard", n)}
 	},
 	after: discardAfter,
 }, {
 	name: "discard-running", verb: "discard",
-	before: func(b *bench, n int) []string {
+	before: func(b *workbench, n int) []string {
 		abandoned(b, name("discard", n), "echo ran >/output/ran; sleep 1000")
 		return []string{name("discard", n)}
 	},
 	after: discardAfter,
 }, {
 	name: "prune", verb: "prune",
-	before: func(b *bench, n int) []string {
+	before: func(b *workbench, n int) []string {
 		executed(b, name("linked", n))
 		b.must("pipex-commit", "--allow-failure", name("linked", n))
 		b.must("pipex-link", "step", name("linked", n))
 		executed(b, name("open", n))
 		return []string{"--staging", "--older-than", "0s"}
 	},
-	after: func(b *bench, n, got int, again bool) {
+	after: func(b *workbench, n, got int, again bool) {
 		if !b.exists("step-runs", "step", "artifacts", "ran") {
 			b.Error("the linked run is gone")
 		}
@@ -239,7 +237,7 @@ var rpcCases = []rpcCase{{
 	},
 }}
 
-func discardAfter(b *bench, n, got int, again bool) {
+func discardAfter(b *workbench, n, got int, again bool) {
 	b.Helper()
 	if b.exists("runs", name("discard", n)) || got == 0 && b.exists("staging", name("discard", n)) {
 		b.Errorf("status %d, and the run is still there", got)
@@ -292,7 +290,7 @@ var noise = regexp.MustCompile(`rpc error|code = |desc = |transport:|error readi
 // told fails the test unless a verb said what a person needs and no more: with a status
 // of its own at most one warning, otherwise one line more that names what it was
 // about, and why not.
-func (b *bench) told(verb, stderr string, failed bool, why *regexp.Regexp) {
+func (b *workbench) told(verb, stderr string, failed bool, why *regexp.Regexp) {
 	b.Helper()
 	var failures, warnings []string
 	for line := range strings.Lines(stderr) {
@@ -321,17 +319,16 @@ func (b *bench) told(verb, stderr string, failed bool, why *regexp.Regexp) {
 // rpcRound is one case with a proxy of its own.
 type rpcRound struct {
 	rpcCase
-	*bench
+	*workbench
 	proxy  *proxy.Proxy
 	socket string
 }
 
-// program is the verb, by its path.
-func (r *rpcRound) program() string { return filepath.Join(site.bin, "pipex-"+r.verb) }
-
 // through calls the verb with the proxy before containerd.
 func (r *rpcRound) through(args []string) (status int, stderr string) {
-	status, _, stderr = r.call(append([]string{"env", "CONTAINERD_ADDRESS=" + r.socket, r.program(), "--rpc-timeout", "2s"}, args...)...)
+	b := *r.workbench
+	b.address = r.socket
+	status, _, stderr = b.call(append([]string{"pipex-" + r.verb, "--rpc-timeout", "2s"}, args...)...)
 	return status, stderr
 }
 
@@ -357,7 +354,7 @@ func (r *rpcRound) swept() {
 func (r *rpcRound) calls() []string {
 	r.must("pipex-prepare", "--run-id", "first", "--image", "busybox", "--", "true")
 	r.must("pipex-discard", "first")
-	args := r.before(r.bench, 0)
+	args := r.before(r.workbench, 0)
 	r.idle()
 	r.proxy.Pass()
 	status, stderr := r.through(args)
@@ -366,7 +363,7 @@ func (r *rpcRound) calls() []string {
 		r.Fatalf("without a fault: status %d: %s", status, stderr)
 	}
 	calls := r.proxy.Calls()
-	r.after(r.bench, 0, status, false)
+	r.after(r.workbench, 0, status, false)
 	r.swept()
 	return calls
 }
@@ -390,7 +387,7 @@ func (r *rpcRound) goOn(done <-chan struct{}) {
 
 // try breaks a call, the n-th time that anything does, and says what came of it.
 func (r *rpcRound) try(n, call int, f rpcFault) {
-	args := r.before(r.bench, n)
+	args := r.before(r.workbench, n)
 	r.idle()
 	r.proxy.Break(call, f.Fault)
 	done := make(chan struct{})
@@ -414,14 +411,14 @@ func (r *rpcRound) try(n, call int, f rpcFault) {
 		r.Errorf("neither done nor failed")
 	}
 	r.told("pipex-"+r.verb, stderr, status != r.want, f.reason)
-	r.after(r.bench, n, status, false)
+	r.after(r.workbench, n, status, false)
 
-	again, _, words := r.bench.call(append([]string{r.program()}, args...)...)
+	again, _, words := r.call(append([]string{"pipex-" + r.verb}, args...)...)
 	already := status == r.want && again == 128 && strings.Contains(words, "already exists")
 	if r.told("pipex-"+r.verb, words, already, anyReason); again != r.want && !already {
 		r.Errorf("called again: status %d: %s", again, words)
 	}
-	r.after(r.bench, n, again, true)
+	r.after(r.workbench, n, again, true)
 	r.swept()
 	r.Logf("%s (%s): status %d after %s: %s", struck, f.Code, status, took.Round(time.Millisecond), stderr)
 }
@@ -437,7 +434,7 @@ func TestFaultAtEachRPC(t *testing.T) {
 	random := dice(t)
 	for _, c := range rpcCases {
 		t.Run(c.name, func(t *testing.T) {
-			r := rpcRound{rpcCase: c, bench: newBench(t, t.TempDir())}
+			r := rpcRound{rpcCase: c, workbench: newWorkbench(t, t.TempDir())}
 			r.proxy, r.socket = between(t)
 			calls := r.calls()
 			for i, method := range calls {
@@ -448,8 +445,8 @@ func TestFaultAtEachRPC(t *testing.T) {
 				call, f := point/len(rpcFaults)+1, rpcFaults[point%len(rpcFaults)]
 				f.Code = rpcCodes[random.Intn(len(rpcCodes))]
 				t.Run(fmt.Sprintf("%s %d", f.name, call), func(t *testing.T) {
-					one, b := r, *r.bench
-					b.T, one.bench = t, &b
+					one, b := r, *r.workbench
+					b.T, one.workbench = t, &b
 					one.try(i+1, call, f)
 				})
 			}
@@ -460,14 +457,14 @@ func TestFaultAtEachRPC(t *testing.T) {
 // A commit asks containerd nothing: it publishes the run at once, and says nothing,
 // whether there is no containerd or one that never answers. Prune finds what is left.
 func TestFaultCommitWithoutContainerd(t *testing.T) {
-	b := newBench(t, t.TempDir())
+	b := newWorkbench(t, t.TempDir())
 	p, hangs := between(t)
 	p.Break(1, proxy.Fault{Action: proxy.Hang, Lasting: true})
 	for i, address := range []string{filepath.Join(b.dir, "none"), hangs} {
 		id := name("commit", i)
 		executed(b, id)
 		start := time.Now()
-		status, _, stderr := b.call("env", "CONTAINERD_ADDRESS="+address, filepath.Join(site.bin, "pipex-commit"), "--allow-failure", id)
+		status, _, stderr := b.call("pipex-commit", "--address", address, "--allow-failure", id)
 		if took := time.Since(start); status != 0 || took > 10*time.Second || stderr != "" {
 			t.Errorf("%s: status %d after %s: %s", address, status, took, stderr)
 		}

@@ -1,0 +1,18 @@
+// Package test tests the built verbs and scripts from outside, as their users call
+// them: the scripts in testdata/scripts, the docs, and what happens under faults.
+// It imports no package of pipex.
+//
+// What tests share is made by the first that asks for it: [binaries] by verbs,
+// the containerd and its image by daemon. A script gets a containerd if its text
+// holds one of the words image, containerd, examples, ctr, owned, discard or prune. Any other
+// script gets an address where nothing listens, so that one which needs a containerd
+// all the same fails, and does not find the machine's.
+//
+// Everything is below one temporary directory, which is $TMPDIR for the tests. The
+// program cleanup, in a session of its own, holds a pipe to the test process. When
+// the pipe closes, because the tests have ended, panicked or were killed, it stops
+// every containerd in that directory and removes it.
+//
+// Tests see PATH, HOME, Go's variables and PIPEX_FAULTS of the caller's environment,
+// and nothing else.
+package test

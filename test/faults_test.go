@@ -1,0 +1,88 @@
+package test
+
+import (
+	"fmt"
+	"math/rand"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The fault tests break things for real. `make test` runs a short form of each,
+// `make test-faults` the full one: $PIPEX_FAULTS=full.
+
+// times is how often a fault is tried.
+func times(short, full int) int {
+	if os.Getenv("PIPEX_FAULTS") == "full" {
+		return full
+	}
+	return short
+}
+
+// dice are thrown anew each time; $PIPEX_FAULTS_SEED throws the same again.
+func dice(t *testing.T) *rand.Rand {
+	seed, err := strconv.ParseInt(os.Getenv("PIPEX_FAULTS_SEED"), 10, 64)
+	if err != nil {
+		seed = time.Now().UnixNano()
+	}
+	t.Logf("PIPEX_FAULTS_SEED=%d", seed)
+	return rand.New(rand.NewSource(seed))
+}
+
+// A verb that is killed at any moment leaves a workspace in which every verb
+// works, and nothing that prune --staging does not find.
+func TestFaultKilled(t *testing.T) {
+	random := dice(t)
+	b := newWorkbench(t, t.TempDir())
+	const step = "step"
+	b.must("pipex-prepare", "--run-id", "first")
+	b.must("pipex-commit", "first")
+	b.must("pipex-link", step, "first")
+	durations := map[string]int{"prepare": 30, "exec": 150, "commit": 25, "link": 8, "discard": 30, "prune": 50}
+	for i := range times(20, 320) {
+		run := fmt.Sprintf("run%d", i)
+		prepare := []string{"pipex-prepare", "--run-id", run, "--step", step, "--image", "busybox",
+			"--", "sh", "-c", "echo out; echo err >&2; mkdir /output/d; for f in 1 2 3; do echo $f >/output/d/$f; done"}
+		verbs := map[string][]string{
+			"prepare": prepare, "exec": {"pipex-exec", "--interactive", run}, "commit": {"pipex-commit", run}, "link": {"pipex-link", step, run},
+			"discard": {"pipex-discard", run}, "prune": {"pipex-prune", "--older-than", "0s", "--staging"},
+		}
+		order := [][]string{
+			{"prepare", "exec", "commit", "link", "prune"},
+			{"prepare", "exec", "discard"},
+			{"prepare", "prune"},
+		}[random.Intn(3)]
+		victim := random.Intn(len(order))
+		abandon := random.Intn(2) == 0
+		for j, verb := range order {
+			if j != victim {
+				b.must(verbs[verb]...)
+				continue
+			}
+			after := time.Duration(random.Intn(durations[verb]*1000)) * time.Microsecond
+			t.Logf("%s: kill %s after %s, abandon %t", run, verb, after, abandon)
+			b.kill(after, verbs[verb]...)
+			if abandon {
+				break
+			}
+			again, _, stderr := b.call(verbs[verb]...)
+			if again != 0 && !(verb == "prepare" && again == 128 && strings.Contains(stderr, "already exists")) {
+				t.Fatalf("%s again: status %d: %s", verb, again, stderr)
+			}
+		}
+		if linked := b.must("pipex-link", step); linked != run {
+			if _, err := os.Stat(b.path("runs", linked)); err != nil {
+				t.Errorf("step names run %s: %v", linked, err)
+			}
+		}
+		b.reclaim()
+		b.clean()
+		b.verified()
+		b.agreed()
+		if t.Failed() {
+			t.FailNow()
+		}
+	}
+}

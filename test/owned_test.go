@@ -1,0 +1,112 @@
+package test
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// limit is how long a test waits for something to become true, every pause anew.
+const (
+	limit = 10 * time.Second
+	pause = 50 * time.Millisecond
+)
+
+// within tries a condition until it holds; it returns false if the time is over.
+func within(limit time.Duration, holds func() bool) bool {
+	for end := time.Now().Add(limit); !holds(); time.Sleep(pause) {
+		if time.Now().After(end) {
+			return false
+		}
+	}
+	return true
+}
+
+// owned N: within 10 s so many ids own something in containerd on behalf of the
+// script's workspaces.
+func owned(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: owned N")
+	}
+	var ids []string
+	if !within(limit, func() bool {
+		var err error
+		ids, err = held(ts.Getenv("CONTAINERD_ADDRESS"), ts.MkAbs("."))
+		ts.Check(err)
+		return strconv.Itoa(len(ids)) == args[0]
+	}) {
+		ts.Fatalf("containerd holds something for %d runs, want %s: %v", len(ids), args[0], ids)
+	}
+}
+
+func ctr(address string, args ...string) (string, error) {
+	return output("ctr", append([]string{"-a", address, "-n", "pipex"}, args...)...)
+}
+
+// held lists the ids of leases, containers and snapshots that bear in a label the
+// directory of one of the workspaces below dir.
+func held(address, dir string) (ids []string, err error) {
+	dir, err = filepath.EvalSymlinks(dir)
+	if err != nil {
+		return nil, err
+	}
+	private, err := filepath.Glob(filepath.Join(dir, "*", "*", ".pipex"))
+	if err != nil || len(private) == 0 {
+		return nil, err
+	}
+	workspaces := make([]string, len(private))
+	filters := make([]string, len(private))
+	for i, p := range private {
+		workspaces[i] = filepath.Dir(p)
+		filters[i] = fmt.Sprintf("labels.%q==%q", "pipex.workdir", workspaces[i])
+	}
+	for _, kind := range []string{"leases", "containers"} {
+		some, err := ctr(address, append([]string{kind, "ls", "-q"}, filters...)...)
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, strings.Fields(some)...)
+	}
+	// ctr filters no snapshots.
+	list, err := ctr(address, "snapshots", "ls")
+	if err != nil {
+		return nil, err
+	}
+	for line := range strings.Lines(list) {
+		key, _, _ := strings.Cut(line, " ")
+		if key == "KEY" || strings.HasPrefix(key, "sha256:") || slices.Contains(ids, key) {
+			continue // the heading, an image's, known
+		}
+		info, err := ctr(address, "snapshots", "info", key)
+		if err != nil {
+			continue // gone by now
+		}
+		var snapshot struct{ Labels map[string]string }
+		if err := json.Unmarshal([]byte(info), &snapshot); err != nil {
+			return nil, err
+		}
+		if slices.Contains(workspaces, snapshot.Labels["pipex.workdir"]) {
+			ids = append(ids, strings.TrimSuffix(key, "-sources"))
+		}
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids), nil
+}
+
+// release drops whatever a script has left in containerd.
+func release(address, dir string) {
+	ids, _ := held(address, dir)
+	for _, id := range ids {
+		ctr(address, "tasks", "rm", "--force", id)
+		ctr(address, "containers", "rm", id)
+		ctr(address, "snapshots", "rm", id)
+		ctr(address, "snapshots", "rm", id+"-sources")
+		ctr(address, "leases", "rm", id)
+	}
+}
