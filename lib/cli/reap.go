@@ -27,7 +27,7 @@ func (c *Call) Reap(ids []string) {
 	if err != nil || path == "" {
 		return
 	}
-	args := []string{"--quiet", "--workdir=" + workdir, "--workspace=" + p.Workspace, "--address=" + p.Address, "--namespace=" + p.Namespace}
+	args := []string{"--quiet", "--workdir=" + workdir, "--workspace=" + p.Workspace, "--address=" + p.Address, "--namespace=" + p.Namespace, "--rpc-timeout=" + p.Patience.String()}
 	for _, id := range ids {
 		args = append(args, "--reap="+id)
 	}
