@@ -3,11 +3,14 @@ package test
 import (
 	"bytes"
 	"context"
+	"errors"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -41,6 +44,22 @@ func newWorkbench(t *testing.T, dir string) *workbench {
 func shimSockets() []string {
 	sockets, _ := filepath.Glob("/run/containerd/s/*")
 	return sockets
+}
+
+// abandonedSocket tells whether nobody listens on a socket any more. One that somebody
+// listens on is a shim's, perhaps another containerd's; ours are looked for in /proc.
+func abandonedSocket(path string) bool {
+	for range 3 {
+		conn, err := net.Dial("unix", path)
+		if err == nil {
+			conn.Close()
+		}
+		if !errors.Is(err, syscall.ECONNREFUSED) {
+			return false
+		}
+		time.Sleep(pause) // it may be about to listen, or to be removed
+	}
+	return true
 }
 
 func (b *workbench) open() int {
@@ -163,7 +182,7 @@ func (b *workbench) clean() {
 	}
 	left, _ := filepath.Glob(filepath.Join("/run/containerd/runc", b.namespace, "*"))
 	for _, socket := range shimSockets() {
-		if !slices.Contains(b.sockets, socket) {
+		if !slices.Contains(b.sockets, socket) && abandonedSocket(socket) {
 			left = append(left, socket)
 		}
 	}
