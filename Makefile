@@ -31,7 +31,7 @@ test-race: test-deps
 
 # The full form of those tests that kill, fill and race.
 test-faults: test-deps
-	PIPEX_FAULTS=full go test -count=1 -timeout 60m -v -run 'TestFault' ./test
+	PIPEX_FAULTS=full go test -count=1 -timeout 90m -v -run 'TestFault' ./test
 
 # Every fuzz target, each for a while.
 test-fuzz:
