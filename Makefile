@@ -12,7 +12,7 @@ BUILDFLAGS := -tags=urfave_cli_no_docs -trimpath
 
 export PATH := $(BIN):$(CURDIR)/scripts:$(PATH)
 
-.PHONY: build demo test test-race test-faults bench check install deps test-deps clean
+.PHONY: build demo test test-containerd test-race test-faults bench check install deps test-deps clean
 
 build:
 	@go build $(BUILDFLAGS) -ldflags='-s -w' -o $(BIN)/ ./cmd/... ./scripts/...
@@ -22,6 +22,11 @@ demo: deps build
 
 test: test-deps
 	go test -timeout 30m ./...
+
+# All tests on another containerd: make test-containerd V=2.4.2
+V := system
+test-containerd: test-deps
+	@bin=$$(sh .ci/containerd '$(V)') && PATH=$${bin:+$$bin:}$$PATH $(MAKE) --no-print-directory test
 
 test-race: test-deps
 	CGO_ENABLED=1 go test -race ./...
