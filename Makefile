@@ -13,7 +13,7 @@ BUILDFLAGS := -tags=urfave_cli_no_docs -trimpath
 
 export PATH := $(BIN):$(CURDIR)/scripts:$(PATH)
 
-.PHONY: build demo test test-race test-faults test-fuzz bench check install deps test-deps clean
+.PHONY: build demo test test-containerd test-race test-faults test-fuzz bench check install deps test-deps clean
 
 build:
 	@go build $(BUILDFLAGS) -ldflags='-s -w' -o $(BIN)/ ./cmd/... ./scripts/...
@@ -24,6 +24,11 @@ demo: deps build
 # One of them: make test T=prune (a script's name), make test T=TestFaultKilled.
 test: test-deps
 	@sh .ci/test $(T)
+
+# All tests on another containerd: make test-containerd V=2.4.2
+V := system
+test-containerd: test-deps
+	@bin=$$(sh .ci/containerd '$(V)') && PATH=$${bin:+$$bin:}$$PATH $(MAKE) --no-print-directory test
 
 # The same, tests and verbs built with the race detector.
 test-race: test-deps
