@@ -70,6 +70,18 @@ func (c *Call) Place() Place {
 	}
 }
 
+// IsSet tells whether an option was given. It shadows urfave's, which looks through
+// all options each time.
+func (c *Call) IsSet(name string) bool {
+	if c.given == nil {
+		c.given = map[string]bool{}
+		for _, name := range c.LocalFlagNames() {
+			c.given[name] = true
+		}
+	}
+	return c.given[name]
+}
+
 // Warn tells a person what is no failure, unless --quiet forbids it.
 func (c *Call) Warn(err error) {
 	if err != nil && !c.Bool("quiet") {

@@ -63,7 +63,8 @@ type Verb struct {
 // Call is one call of a verb.
 type Call struct {
 	*cli.Context
-	verb *Verb
+	verb  *Verb
+	given map[string]bool // the options that were given; see IsSet
 	// Args are the operands, Command what follows --.
 	Args, Command []string
 	// Signals are those received, for a verb that forwards them.
@@ -83,7 +84,10 @@ func (v *Verb) run(args []string) int {
 	app := v.app(func(c *cli.Context) error {
 		call.Context = c
 		var err error
-		if err = call.check(); err == nil && !v.Plain {
+		if err = call.check(); err == nil && c.Bool("verbose") {
+			trace.Stderr()
+		}
+		if err == nil && !v.Plain {
 			err = rootless.Join(call.Place().Address)
 		}
 		if err == nil {
@@ -140,10 +144,11 @@ func (v *Verb) signals(call *Call) (context.Context, func() syscall.Signal) {
 	}
 }
 
+func init() { cli.HelpFlag, cli.VersionFlag = nil, nil } // ours are among the globals
+
 // app is urfave's application with its habits that would break the output
 // policy turned off.
 func (v *Verb) app(action cli.ActionFunc) *cli.App {
-	cli.HelpFlag, cli.VersionFlag = nil, nil // ours are among the globals
 	return &cli.App{
 		Name:                      v.Name,
 		Version:                   workspace.Version,
@@ -208,9 +213,6 @@ func (c *Call) check() error {
 		if _, ok := f.(*cli.StringFlag); ok && name != "entrypoint" && c.IsSet(name) && c.String(name) == "" {
 			return step.Usage("--%s is empty", name)
 		}
-	}
-	if c.Bool("verbose") {
-		trace.Stderr()
 	}
 	return nil
 }

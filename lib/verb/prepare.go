@@ -293,7 +293,7 @@ func (p *Prepare) pin(ctx context.Context, ws *workspace.Workspace, list []step.
 		if err != nil {
 			return nil, fmt.Errorf("cannot mount %q: %w", m.Host, reason(err))
 		}
-		content, err := p.hash(ctx, ws, real)
+		content, err := p.Hash(ctx, ws, real)
 		if err != nil {
 			return nil, fmt.Errorf("cannot mount %q: %w", m.Host, err)
 		}
@@ -305,11 +305,11 @@ func (p *Prepare) pin(ctx context.Context, ws *workspace.Workspace, list []step.
 	return mounts, nil
 }
 
-// hash reads the content of a host path, through the workspace's memory of it
+// Hash reads the content of a host path, through the workspace's memory of it
 // if there is a workspace yet. What pipex itself keeps below that path, or the
 // containerd of pipex-containerd that it talks to, is no content of the step's: it
 // changes all the time.
-func (p *Prepare) hash(ctx context.Context, ws *workspace.Workspace, path string) (*tree.Tree, error) {
+func (p Place) Hash(ctx context.Context, ws *workspace.Workspace, path string) (*tree.Tree, error) {
 	options := []tree.Option{tree.RecordSpecial(), tree.Without(p.Workdir)}
 	daemon := filepath.Dir(strings.TrimPrefix(p.Address, "unix://"))
 	if _, err := os.Lstat(filepath.Join(daemon, daemonLock)); err == nil {
