@@ -13,10 +13,11 @@ import (
 	"pipex/lib/workspace"
 )
 
-// committed is a result.
+// committed is a result. DurationMs is how long the run's command took.
 type committed struct {
 	RunID string `json:"run"`
 	*workspace.Artifacts
+	DurationMs int64 `json:"durationMs,omitempty"`
 }
 
 func main() {
@@ -64,7 +65,7 @@ func commit(c *cli.Call, id string) error {
 	if err != nil {
 		return err
 	}
-	return c.Print(committed{id, m.Artifacts}, id)
+	return c.Print(committed{id, m.Artifacts, m.DurationMs}, id)
 }
 
 func verify(c *cli.Call, id string) error {
