@@ -28,6 +28,7 @@ require (
 	golang.org/x/text v0.37.0
 	google.golang.org/grpc v1.59.0
 	google.golang.org/protobuf v1.35.2
+	mvdan.cc/sh/v3 v3.12.0
 	oras.land/oras-go/v2 v2.6.0
 	tags.cncf.io/container-device-interface v0.8.1
 )
@@ -52,7 +53,7 @@ require (
 	github.com/gogo/protobuf v1.3.2 // indirect
 	github.com/golang/groupcache v0.0.0-20210331224755-41bb18bfe9da // indirect
 	github.com/golang/protobuf v1.5.4 // indirect
-	github.com/google/go-cmp v0.6.0 // indirect
+	github.com/google/go-cmp v0.7.0 // indirect
 	github.com/klauspost/compress v1.16.7 // indirect
 	github.com/moby/locker v1.0.1 // indirect
 	github.com/moby/sys/mountinfo v0.6.2 // indirect

@@ -12,10 +12,11 @@ import (
 	"pipex/lib/workspace"
 )
 
-// committed is a result.
+// committed is a result. DurationMs is how long the run's command took.
 type committed struct {
 	RunID string `json:"run"`
 	*workspace.Artifacts
+	DurationMs int64 `json:"durationMs,omitempty"`
 }
 
 func main() {
@@ -62,7 +63,7 @@ func commit(c *cli.Call, ids []string) (int, error) {
 		if owns {
 			left = append(left, id)
 		}
-		return c.Print(committed{id, m.Artifacts}, id)
+		return c.Print(committed{id, m.Artifacts, m.DurationMs}, id)
 	})
 	c.Reap(left)
 	return status, err

@@ -15,12 +15,9 @@ func main() {
 		Synopsis: []string{"[--step STEP] [OPTION]... [-- COMMAND [ARG]...]"},
 		About: "Make an open run: image, inputs and host paths are resolved now and recorded\n" +
 			"in staging/RUN/meta.json. Prints RUN, which pipex-exec, -commit and -discard read.",
-		Flags: append(cli.StepFlags(),
-			&ucli.StringFlag{Name: "run-id", Usage: "`RUN` to use as the id instead of a new one"},
-			&ucli.StringFlag{Name: "hosts-dir", Usage: "`DIR` of containerd's hosts.toml files, by registry (" + defaultHostsDir + ")", Value: defaultHostsDir},
+		Flags: append(cli.PrepareFlags(),
 			&ucli.BoolFlag{Name: "explain", Usage: "make nothing, print what differs from the step's run; exit 3 if a run has it all"},
 			&ucli.BoolFlag{Name: "fingerprint", Usage: "make nothing, print the fingerprint, with --json all that it is made of"},
-			&ucli.BoolFlag{Name: "cached", Usage: "print a committed, successful run with the same fingerprint, if any, and exit 3"},
 			cli.JSON, cli.NUL),
 		Statuses: []string{
 			"0    done: the printed run is open",
@@ -34,9 +31,6 @@ func main() {
 		Do:       run,
 	})
 }
-
-// defaultHostsDir is where containerd's documentation has them.
-const defaultHostsDir = "/etc/containerd/certs.d"
 
 func run(c *cli.Call) (int, error) {
 	if err := c.Operands(0, 0); err != nil {

@@ -71,6 +71,18 @@ func (c *Call) Caller() (id struct{ UID, GID uint32 }) {
 	return id
 }
 
+// IsSet tells whether an option was given. It shadows urfave's, which looks through
+// all options each time.
+func (c *Call) IsSet(name string) bool {
+	if c.given == nil {
+		c.given = map[string]bool{}
+		for _, name := range c.LocalFlagNames() {
+			c.given[name] = true
+		}
+	}
+	return c.given[name]
+}
+
 // Warn tells people of something that is not a failure, unless --quiet is given.
 func (c *Call) Warn(err error) {
 	if err != nil && !c.Bool("quiet") {

@@ -61,7 +61,8 @@ type Verb struct {
 // Call is one call of a verb.
 type Call struct {
 	*cli.Context
-	verb *Verb
+	verb  *Verb
+	given map[string]bool // the options that were given; see IsSet
 	// Args are the operands, Command what follows --.
 	Args, Command []string
 	// Signals are those received, for a verb that forwards them.
@@ -81,7 +82,10 @@ func (v *Verb) run(args []string) int {
 	app := v.app(func(c *cli.Context) error {
 		call.Context = c
 		var err error
-		if err = call.check(); err == nil && !v.Plain {
+		if err = call.check(); err == nil && c.Bool("verbose") && !trace.On() {
+			trace.To(os.Stderr)
+		}
+		if err == nil && !v.Plain {
 			err = userns.Join(call.Place().Address)
 		}
 		if err == nil {
@@ -138,10 +142,11 @@ func (v *Verb) signals(call *Call) (context.Context, func() syscall.Signal) {
 	}
 }
 
+func init() { cli.HelpFlag, cli.VersionFlag = nil, nil } // ours are among the globals
+
 // app is urfave's application with its habits that would break the output
 // policy turned off.
 func (v *Verb) app(action cli.ActionFunc) *cli.App {
-	cli.HelpFlag, cli.VersionFlag = nil, nil // ours are among the globals
 	return &cli.App{
 		Name:                      v.Name,
 		Version:                   version.String(),
@@ -206,9 +211,6 @@ func (c *Call) check() error {
 		if _, ok := f.(*cli.StringFlag); ok && option != "entrypoint" && c.IsSet(option) && c.String(option) == "" {
 			return name.Usage("--%s is empty", option)
 		}
-	}
-	if c.Bool("verbose") && !trace.On() {
-		trace.To(os.Stderr)
 	}
 	return nil
 }

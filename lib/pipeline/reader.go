@@ -15,8 +15,8 @@ import (
 	"github.com/xrash/smetrics"
 	"go.yaml.in/yaml/v3"
 
-	"pipex/lib/js"
 	"pipex/lib/name"
+	"pipex/lib/pipeline/jexl"
 )
 
 // reader collects what is wrong with a file, so that a person hears of all of it;
@@ -225,7 +225,7 @@ func (o object) texts(key string) []string {
 			o.fail(n, "%s: a text is wanted, not %s", key, shown(n))
 			continue
 		}
-		texts = append(texts, js.String(v))
+		texts = append(texts, jexl.Text(v))
 	}
 	return texts
 }
@@ -255,7 +255,7 @@ func (o object) environment(key string) map[string]string {
 		case !ok:
 			o.fail(value, "%s: %s: a text is wanted, not %s", key, name, shown(value))
 		default:
-			env[name] = js.String(v)
+			env[name] = jexl.Text(v)
 		}
 	}
 	return env

@@ -8,7 +8,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"pipex/lib/condition"
+	"pipex/lib/pipeline/jexl"
 	"pipex/lib/step"
 )
 
@@ -94,7 +94,7 @@ func (o object) condition(key string) bool {
 	case bool:
 		return v
 	case string:
-		holds, err := condition.True(v, os.LookupEnv)
+		holds, err := jexl.True(v, os.LookupEnv)
 		if err != nil {
 			o.fail(n, "%s: cannot read %q: %v", key, v, err)
 		}

@@ -32,6 +32,7 @@ func main() {
 			&ucli.BoolFlag{Name: "dry-run", Usage: "print what would become of each step, and why"},
 			&ucli.StringFlag{Name: "force", Usage: "these `STEP,...` (all) would run even if they are up to date"},
 			&ucli.BoolFlag{Name: "report", Usage: "read pipex-step's events and tell of them; --quiet tells of failures only"},
+			&ucli.StringFlag{Name: "make", Usage: "print rules for the steps that pipex.mk has written to `FILE`, and remove it"},
 			&ucli.StringFlag{Name: "logs", Usage: "`DIR` where what a step writes to stderr is under its name", Value: "."},
 			cli.JSON,
 		},
@@ -47,6 +48,9 @@ func main() {
 }
 
 func do(c *cli.Call) (int, error) {
+	if lines := c.String("make"); lines != "" {
+		return cli.StatusDone, rulesForMake(c, lines)
+	}
 	p, err := load(c)
 	var all pipeline.Errors
 	if errors.As(err, &all) {

@@ -1,10 +1,11 @@
-// Package condition evaluates the "if" of a step: an expression over environment
-// variables, in the grammar that pipeline files have from Jexl.
+// Package jexl evaluates the "if" of a step: an expression over environment
+// variables, in the grammar that pipeline files have from Jexl, with JavaScript's
+// values.
 //
 // Evaluating has no effects and cannot fail, so an expression is evaluated while it
-// is parsed, both sides of && and ?: included. What is not there is undefined, which
-// is false. Not of the grammar are transforms, filters and object literals.
-package condition
+// is parsed, both sides of && and ?: included. A variable that does not exist is
+// undefined, which is false. Transforms, filters and object literals are left out.
+package jexl
 
 import (
 	"fmt"
@@ -14,8 +15,6 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf16"
-
-	"pipex/lib/js"
 )
 
 // True tells whether the expression holds in the environment that lookup knows. The
@@ -26,8 +25,12 @@ func True(expression string, lookup func(string) (string, bool)) (holds bool, er
 	}
 	p := &parser{text: expression, lookup: lookup}
 	defer func() {
-		if wrong, ok := recover().(syntaxError); ok {
+		switch wrong := recover().(type) {
+		case nil:
+		case syntaxError:
 			holds, err = false, wrong
+		default:
+			panic(wrong) // a mistake of ours, and not of the expression
 		}
 	}()
 	p.next()
@@ -35,7 +38,7 @@ func True(expression string, lookup func(string) (string, bool)) (holds bool, er
 	if p.token != "" {
 		p.fail("%q is too much", p.token)
 	}
-	return js.True(v), nil
+	return truth(v), nil
 }
 
 // maxLength bounds an expression, and thereby how deep it nests.
@@ -103,7 +106,7 @@ func (p *parser) ternary() any {
 		yes = p.ternary()
 	}
 	p.want(":")
-	if no := p.ternary(); !js.True(v) {
+	if no := p.ternary(); !truth(v) {
 		return no
 	}
 	return yes
@@ -127,33 +130,33 @@ func (p *parser) binary(lowest int) any {
 func apply(operator string, a, b any) any {
 	switch operator {
 	case "||":
-		if js.True(a) {
+		if truth(a) {
 			return a
 		}
 		return b
 	case "&&":
-		if js.True(a) {
+		if truth(a) {
 			return b
 		}
 		return a
 	case "==", "!=":
-		return js.Equal(a, b) == (operator == "==")
+		return equal(a, b) == (operator == "==")
 	case "<":
-		return js.Less(a, b)
+		return less(a, b)
 	case ">":
-		return js.Less(b, a)
+		return less(b, a)
 	case "<=":
-		return js.Less(a, b) || js.Equal(a, b) && a != nil
+		return less(a, b) || equal(a, b) && a != nil
 	case ">=":
-		return js.Less(b, a) || js.Equal(a, b) && a != nil
+		return less(b, a) || equal(a, b) && a != nil
 	case "in":
 		return in(a, b)
 	case "+":
 		if isText(a) || isText(b) {
-			return js.String(a) + js.String(b)
+			return Text(a) + Text(b)
 		}
 	}
-	return arithmetic(operator, js.Number(a), js.Number(b))
+	return arithmetic(operator, number(a), number(b))
 }
 
 func isText(v any) bool {
@@ -164,9 +167,9 @@ func isText(v any) bool {
 func in(a, b any) bool {
 	switch b := b.(type) {
 	case string:
-		return strings.Contains(b, js.String(a))
+		return strings.Contains(b, Text(a))
 	case []any:
-		return slices.ContainsFunc(b, func(e any) bool { return isText(a) == isText(e) && js.Equal(a, e) })
+		return slices.ContainsFunc(b, func(e any) bool { return isText(a) == isText(e) && equal(a, e) })
 	}
 	return false
 }
@@ -192,9 +195,9 @@ func arithmetic(operator string, a, b float64) any {
 func (p *parser) unary() any {
 	switch {
 	case p.take("!"):
-		return !js.True(p.unary())
+		return !truth(p.unary())
 	case p.take("-"):
-		return -js.Number(p.unary())
+		return -number(p.unary())
 	}
 	v := p.primary()
 	for {
@@ -206,7 +209,7 @@ func (p *parser) unary() any {
 			}
 			p.next()
 		case p.take("["):
-			key = js.String(p.ternary())
+			key = Text(p.ternary())
 			p.want("]")
 		default:
 			return v
@@ -251,7 +254,7 @@ func (p *parser) primary() any {
 		return strings.NewReplacer(`\`+quote, quote, `\\`, `\`).Replace(token[1 : len(token)-1])
 	case token[0] >= '0' && token[0] <= '9':
 		p.next()
-		return js.Number(token)
+		return number(token)
 	}
 	named := map[string]any{"env": environment{}, "true": true, "false": false, "null": nil, "undefined": nil}
 	v, ok := named[token]

@@ -1,4 +1,4 @@
-package condition
+package jexl
 
 import (
 	"strings"
@@ -74,6 +74,18 @@ func TestSyntax(t *testing.T) {
 			t.Errorf("%.40q: %v", expression, err)
 		}
 	}
+}
+
+// A panic that is not a syntax error is a mistake of ours: it must not pass for an
+// expression that does not hold.
+func TestPanicIsNotSwallowed(t *testing.T) {
+	defer func() {
+		if got := recover(); got != "broken" {
+			t.Errorf("recovered %v", got)
+		}
+	}()
+	holds, err := True("env.A", func(string) (string, bool) { panic("broken") })
+	t.Errorf("it returned %v, %v", holds, err)
 }
 
 func FuzzTrue(f *testing.F) {

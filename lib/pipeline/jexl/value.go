@@ -1,9 +1,4 @@
-// Package js converts and compares values as JavaScript does, whose rules a pipeline
-// file is written by: what is true, what a number looks like, when "5" equals 5.
-//
-// A value is nil for undefined and null, a bool, a float64, a string, or a []any;
-// anything else is an object of which nothing is known.
-package js
+package jexl
 
 import (
 	"math"
@@ -12,8 +7,13 @@ import (
 	"strings"
 )
 
-// True tells whether a condition holds that has the value v.
-func True(v any) bool {
+// A value is nil for undefined and null, a bool, a float64, a string, or a []any;
+// anything else is an object of which nothing is known. Values are converted and
+// compared as JavaScript does: what is true, what a number looks like, when "5"
+// equals 5.
+
+// truth tells whether a condition holds that has the value v.
+func truth(v any) bool {
 	switch v := v.(type) {
 	case nil:
 		return false
@@ -27,22 +27,22 @@ func True(v any) bool {
 	return true
 }
 
-// String is what v becomes in a text.
-func String(v any) string {
+// Text is what v becomes in a text.
+func Text(v any) string {
 	switch v := v.(type) {
 	case nil:
 		return "undefined"
 	case bool:
 		return strconv.FormatBool(v)
 	case float64:
-		return number(v)
+		return digits(v)
 	case string:
 		return v
 	case []any:
 		texts := make([]string, len(v))
 		for i, e := range v {
 			if e != nil {
-				texts[i] = String(e)
+				texts[i] = Text(e)
 			}
 		}
 		return strings.Join(texts, ",")
@@ -50,9 +50,9 @@ func String(v any) string {
 	return "[object Object]"
 }
 
-// number writes f in the fewest digits that mean it, with an exponent for what is
+// digits writes f in the fewest digits that mean it, with an exponent for what is
 // very large or small (ECMA-262, Number::toString).
-func number(f float64) string {
+func digits(f float64) string {
 	switch abs := math.Abs(f); {
 	case math.IsNaN(f):
 		return "NaN"
@@ -69,8 +69,8 @@ func number(f float64) string {
 var decimal = regexp.MustCompile(`^[+-]?(Infinity|([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?)$`)
 var prefixed = regexp.MustCompile(`^0[xX][0-9a-fA-F]+$|^0[oO][0-7]+$|^0[bB][01]+$`)
 
-// Number is what v becomes in arithmetic; NaN if it is none.
-func Number(v any) float64 {
+// number is what v becomes in arithmetic; NaN if it is none.
+func number(v any) float64 {
 	switch v := v.(type) {
 	case bool:
 		if v {
@@ -82,7 +82,7 @@ func Number(v any) float64 {
 	case string:
 		return parse(strings.TrimSpace(v))
 	case []any:
-		return parse(String(v))
+		return parse(Text(v))
 	}
 	return math.NaN()
 }
@@ -108,12 +108,12 @@ func primitive(v any) any {
 	case nil, bool, float64, string:
 		return v
 	}
-	return String(v)
+	return Text(v)
 }
 
-// Equal is JavaScript's ==: null equals nothing but itself, two strings are
+// equal is JavaScript's ==: null equals nothing but itself, two strings are
 // compared as such, and all else as numbers.
-func Equal(a, b any) bool {
+func equal(a, b any) bool {
 	a, b = primitive(a), primitive(b)
 	if a == nil || b == nil {
 		return a == nil && b == nil
@@ -123,17 +123,17 @@ func Equal(a, b any) bool {
 	if text && too {
 		return x == y
 	}
-	return Number(a) == Number(b)
+	return number(a) == number(b)
 }
 
-// Less is JavaScript's <: two strings in order of their characters, all else as
+// less is JavaScript's <: two strings in order of their characters, all else as
 // numbers. It is false if one is none.
-func Less(a, b any) bool {
+func less(a, b any) bool {
 	a, b = primitive(a), primitive(b)
 	x, text := a.(string)
 	y, too := b.(string)
 	if text && too {
 		return x < y
 	}
-	return Number(a) < Number(b)
+	return number(a) < number(b)
 }

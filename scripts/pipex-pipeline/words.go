@@ -1,0 +1,92 @@
+package main
+
+import (
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"mvdan.cc/sh/v3/syntax"
+)
+
+// split returns the words that a POSIX shell makes of a line. They are static if they
+// are all that it would see: an expansion, a second command, or a pattern that matches
+// files here is known only when the line runs. Such a word is as it is written.
+func split(line string) (words []string, static bool) {
+	file, err := syntax.NewParser(syntax.Variant(syntax.LangPOSIX)).Parse(strings.NewReader("pipex-step "+line), "")
+	if err != nil {
+		return nil, false // the shell will say why
+	}
+	var call *syntax.CallExpr
+	syntax.Walk(file, func(n syntax.Node) bool {
+		if c, ok := n.(*syntax.CallExpr); ok && call == nil {
+			call = c
+		}
+		return call == nil
+	})
+	if call == nil {
+		return nil, false
+	}
+	static = len(file.Stmts) == 1 && file.Stmts[0].Cmd == call && !file.Stmts[0].Background
+	for _, arg := range call.Args[1:] {
+		word, fixed := literal(line, arg)
+		words, static = append(words, word), static && fixed
+	}
+	return words, static
+}
+
+var (
+	escaped       = regexp.MustCompile(`(?s)\\(.)`)
+	escapedQuoted = regexp.MustCompile("(?s)\\\\([$`\"\\\\\n])")
+)
+
+// literal is the word without its quotes, if it has no other part.
+func literal(line string, word *syntax.Word) (text string, static bool) {
+	var b, pattern strings.Builder
+	for i, part := range word.Parts {
+		switch part := part.(type) {
+		case *syntax.Lit:
+			if i == 0 && strings.HasPrefix(part.Value, "~") {
+				return source(line, word), false
+			}
+			b.WriteString(unescape(escaped, part.Value))
+			pattern.WriteString(part.Value)
+			continue
+		case *syntax.SglQuoted:
+			b.WriteString(part.Value)
+			pattern.WriteString(quotePattern(part.Value))
+		case *syntax.DblQuoted:
+			for _, inner := range part.Parts {
+				lit, ok := inner.(*syntax.Lit)
+				if !ok {
+					return source(line, word), false
+				}
+				value := unescape(escapedQuoted, lit.Value)
+				b.WriteString(value)
+				pattern.WriteString(quotePattern(value))
+			}
+		default:
+			return source(line, word), false
+		}
+	}
+	if strings.ContainsAny(escaped.ReplaceAllString(pattern.String(), ""), "*?[") {
+		matches, _ := filepath.Glob(pattern.String()) // a bad pattern is a plain word
+		return b.String(), len(matches) == 0
+	}
+	return b.String(), true
+}
+
+func unescape(pattern *regexp.Regexp, text string) string {
+	return pattern.ReplaceAllStringFunc(text, func(pair string) string {
+		return strings.TrimPrefix(pair[1:], "\n") // a line that goes on
+	})
+}
+
+var special = regexp.MustCompile(`[*?\[\\]`)
+
+func quotePattern(text string) string { return special.ReplaceAllString(text, `\$0`) }
+
+// source is the word as the line has it.
+func source(line string, word *syntax.Word) string {
+	const before = len("pipex-step ")
+	return line[int(word.Pos().Offset())-before : int(word.End().Offset())-before]
+}
