@@ -79,6 +79,217 @@ retries: 2
 retryDelayMs: 100
 allowFailure: true
 allowNetwork: true`, Options{})
+	dir, _ := os.Getwd()
+	want := Step{
+		ID: "a", Name: "A & B", Inputs: []Input{}, Retries: 2, RetryDelay: step.Duration(100 * time.Millisecond), AllowFailure: true,
+		Spec: step.Spec{
+			Step: "a", Name: "A & B", Image: "i", Cmd: []string{"x", "5", "3.1", "true", "y"}, Network: step.NetworkHost, Output: "/out",
+			Env:    map[string]string{"N": "5", "F": "3.1", "B": "true", "S": "yes", "T": "yes", "D": "2020-01-01", "O": "17", "U": "1_000", "E": ""},
+			Mounts: []step.Mount{{Host: dir + "/src", Path: "/m"}}, Sources: []step.Mount{{Host: dir + "/src", Path: "/s"}, {Host: dir, Path: "/all"}},
+			Caches:  []step.Cache{{Name: "c", Path: "/c", Exclusive: true}, {Name: "d", Path: "/d"}},
+			Timeout: step.Duration(1500 * time.Millisecond),
+		},
+	}
+	if !reflect.DeepEqual(s, want) {
+		t.Errorf("%+v\nnot %+v", s, want)
+	}
+	s = one(t, "name: A b\nimage: i\ncmd: [x]\nretries: null\nenv:\n", Options{})
+	if s.ID != "a-b" || s.Name != "A b" || s.RetryDelay != step.Duration(5*time.Second) || s.Spec.Network != step.NetworkNone || s.Spec.Entrypoint != nil || s.Spec.Env != nil {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestPipelineNames(t *testing.T) {
+	p, err := load(t, "p.yaml", "name: Données\nsteps: [{id: a, image: i, cmd: [x]}]", Options{})
+	if err != nil || p.ID != "donnees" || p.Name != "Données" || p.Workspace != "donnees" || p.Steps[0].Name != "a" {
+		t.Errorf("%+v, %v", p, err)
+	}
+	p, err = load(t, "p.yaml", "id: p\nsteps: [{id: a, image: i, cmd: [x]}]", Options{Workspace: "ws"})
+	if err != nil || p.ID != "p" || p.Name != "p" || p.Workspace != "ws" {
+		t.Errorf("%+v, %v", p, err)
+	}
+}
+
+func TestKits(t *testing.T) {
+	setup := func(network step.Network, cache, path, script string) *step.Setup {
+		return &step.Setup{Cmd: sh(script), Network: network, Caches: []step.Cache{{Name: cache, Path: path, Exclusive: true}}}
+	}
+	npm := "cd /app && npm install --no-package-lock --no-audit --no-fund 2>&1"
+	none := &[]string{}
+	dir := t.TempDir()
+	for text, want := range map[string]step.Spec{
+		"uses: shell\nwith: {run: ls -l}":                           {Image: "alpine:3.20", Cmd: sh("ls -l")},
+		"uses: shell\nwith: {run: ls, packages: []}":                {Image: "alpine:3.20", Cmd: sh("ls")},
+		"uses: shell\nwith: {run: ls, image: i, src: src}":          {Image: "i", Cmd: sh("ls"), Mounts: []step.Mount{{Host: dir + "/src", Path: "/app"}}},
+		"uses: shell\nwith: {run: ls, image: null, packages: null}": {Image: "alpine:3.20", Cmd: sh("ls")},
+		"uses: shell\nwith: {run: ls, packages: [a, b]}": {Image: "debian:bookworm-slim", Cmd: sh("ls"), CapAdd: []string{"CAP_SETUID", "CAP_SETGID"}, Entrypoint: none,
+			Setup: setup("host", "apt-cache", "/var/cache/apt", "apt-get update && apt-get install -y --no-install-recommends a b && rm -rf /var/lib/apt/lists/*")},
+		"uses: node\nwith: {script: a.js, src: src}": {Image: "node:24-alpine", Cmd: sh("node /app/a.js"), Entrypoint: none,
+			Sources: []step.Mount{{Host: dir + "/src", Path: "/app"}}, Setup: setup("host", "npm-cache", "/root/.npm", npm)},
+		"uses: node\nwith: {run: x, version: 22, variant: slim, packageManager: pnpm}": {Image: "node:22-slim", Cmd: sh("x"), Entrypoint: none,
+			Setup: setup("host", "pnpm-store", "/root/.local/share/pnpm/store", "cd /app && pnpm install --no-frozen-lockfile 2>&1")},
+		"uses: node\nwith: {run: x, version: '22', packageManager: yarn}": {Image: "node:22-alpine", Cmd: sh("x"), Entrypoint: none,
+			Setup: setup("host", "yarn-cache", "/usr/local/share/.cache/yarn", "cd /app && yarn install 2>&1")},
+		"uses: node\nwith: {run: x, install: false, packageManager: yarn}": {Image: "node:24-alpine", Cmd: sh("x")},
+		"uses: python\nwith: {script: a.py, src: src, version: 3.10}": {Image: "python:3.10-slim", Cmd: sh("python /app/a.py"), Entrypoint: none,
+			Mounts: []step.Mount{{Host: dir + "/src", Path: "/app"}},
+			Setup:  setup("host", "pip-cache", "/root/.cache/pip", "pip install --quiet --root-user-action=ignore -r /app/requirements.txt 2>&1")},
+		"uses: python\nwith: {run: x, packageManager: uv}": {Image: "python:3.12-slim", Cmd: sh("x"), Entrypoint: none,
+			Setup: setup("host", "uv-cache", "/root/.cache/uv", "uv pip install --quiet -r /app/requirements.txt 2>&1")},
+		// What the step says besides.
+		"uses: node\nwith: {run: x}\nallowNetwork: true\nsetup: {cmd: [y], caches: [{name: c, path: /c}, {name: npm-cache, path: /n}], allowNetwork: false}": {
+			Image: "node:24-alpine", Cmd: sh("x"), Entrypoint: none, Network: "host",
+			Setup: &step.Setup{Cmd: []string{"y"}, Network: "host", Caches: []step.Cache{{Name: "npm-cache", Path: "/n"}, {Name: "c", Path: "/c"}}}},
+		"uses: node\nwith: {run: x}\nsetup: {cmd: [y], allowNetwork: false}": {Image: "node:24-alpine", Cmd: sh("x"), Entrypoint: none, Setup: &step.Setup{Cmd: []string{"y"}, Network: "none",
+			Caches: []step.Cache{{Name: "npm-cache", Path: "/root/.npm", Exclusive: true}}}},
+		"uses: node\nwith: {run: x}\nsetup: {cmd: [y]}": {Image: "node:24-alpine", Cmd: sh("x"), Entrypoint: none, Setup: &step.Setup{Cmd: []string{"y"}, Network: "host",
+			Caches: []step.Cache{{Name: "npm-cache", Path: "/root/.npm", Exclusive: true}}}},
+		"uses: shell\nwith: {run: x, src: src}\nmounts: [{host: src, container: /b}]\nsetup: {cmd: [y]}": {Image: "alpine:3.20", Cmd: sh("x"), Entrypoint: none,
+			Mounts: []step.Mount{{Host: dir + "/src", Path: "/app"}, {Host: dir + "/src", Path: "/b"}}, Setup: &step.Setup{Cmd: []string{"y"}, Network: "none"}},
+		"image: i\ncmd: [x]\nsetup: {cmd: [y], allowNetwork: true, caches: [{name: c, path: /other}]}\ncaches: [{name: c, path: /c}]": {Image: "i", Cmd: []string{"x"}, Entrypoint: none,
+			Caches: []step.Cache{{Name: "c", Path: "/c"}}, Setup: &step.Setup{Cmd: []string{"y"}, Network: "host", Caches: []step.Cache{{Name: "c", Path: "/c"}}}},
+	} {
+		got := one(t, "id: a\n"+text, Options{}).Spec
+		here, _ := os.Getwd()
+		want.Step, want.Name = "a", "a"
+		if want.Network == "" {
+			want.Network = step.NetworkNone
+		}
+		data, _ := json.Marshal(got)
+		expected, _ := json.Marshal(want)
+		if strings.ReplaceAll(string(data), here, dir) != string(expected) {
+			t.Errorf("%s\n%s\nnot\n%s", text, data, expected)
+		}
+	}
+}
+
+func TestNetworkOption(t *testing.T) {
+	s := one(t, "id: a\nimage: i\ncmd: [x]\nsetup: {cmd: [y], allowNetwork: true}", Options{Network: step.NetworkBridge})
+	if s.Spec.Network != step.NetworkNone || s.Spec.Setup.Network != step.NetworkBridge {
+		t.Errorf("%+v %+v", s.Spec, s.Spec.Setup)
+	}
+}
+
+func TestEnvOrder(t *testing.T) {
+	options := filepath.Join(t.TempDir(), "options.env")
+	if err := os.WriteFile(options, []byte("A=option\nB=option\nC=option\nD=option"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	s := one(t, "id: a\nimage: i\ncmd: [x]\nenvFile: vars.env\nenv: {B: env, E: env}", Options{EnvFile: options})
+	want := map[string]string{"A": "file", "B": "env", "C": "option", "D": "option", "E": "env"}
+	if !reflect.DeepEqual(s.Spec.Env, want) {
+		t.Error(s.Spec.Env)
+	}
+}
+
+func TestOrderAndSkips(t *testing.T) {
+	t.Setenv("YES", "1")
+	p, err := load(t, "p.yaml", `
+id: p
+steps:
+  - {id: last, image: i, cmd: [x], inputs: [{step: opt, optional: true}, {step: first}, {step: nowhere, optional: true}]}
+  - {id: opt, image: i, cmd: [x], if: env.NO, inputs: [{step: first}]}
+  - {id: after, image: i, cmd: [x], inputs: [{step: opt}]}
+  - {id: later, image: i, cmd: [x], if: false, inputs: [{step: after, copyToOutput: true}, {step: first, optional: true}]}
+  - {id: first, image: i, cmd: [x], if: env.YES == 1}
+  - {id: off, image: i, cmd: [x], if: false, mounts: [{host: none, container: /m}], envFile: none.env}
+  - {id: on, image: i, cmd: [x], if: true, inputs: [{step: off, optional: true}, {step: last, optional: true, copyToOutput: true}]}
+`, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	type short struct {
+		id, skipped string
+		inputs      []Input
+	}
+	var got []short
+	for _, s := range p.Steps {
+		got = append(got, short{s.ID, s.Skipped, s.Inputs})
+	}
+	want := []short{
+		{"first", "", []Input{}},
+		{"opt", ByCondition, []Input{{Step: "first"}}},
+		{"last", "", []Input{{Step: "first"}}},
+		{"after", ByDependency, []Input{{Step: "opt"}}},
+		{"later", ByDependency, []Input{{Step: "after", Copy: true}, {Step: "first", Optional: true}}},
+		{"off", ByCondition, []Input{}},
+		{"on", "", []Input{{Step: "last", Optional: true, Copy: true}}},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v", got)
+	}
+}
+
+// Aliases stand for what they are of; quoted and block texts are texts.
+func TestYAMLForms(t *testing.T) {
+	p, err := load(t, "p.yaml", `---
+id: &id p
+steps:
+  - {id: a, image: &image i, cmd: &cmd [x, "5", '6', 0x1F, 0o17, ~x], env: &env {A: 1}}
+  - {id: b, image: *image, cmd: *cmd, env: *env}
+  - id: *id
+    image: !!str 5
+    cmd:
+    - |
+      a
+      b
+    - >-
+      c
+      d
+`, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(p.Steps[1].Spec.Cmd, []string{"x", "5", "6", "31", "15", "~x"}) || !reflect.DeepEqual(p.Steps[1].Spec.Env, p.Steps[0].Spec.Env) {
+		t.Errorf("%+v", p.Steps[1].Spec)
+	}
+	if s := p.Steps[2].Spec; s.Step != "p" || s.Image != "5" || !reflect.DeepEqual(s.Cmd, []string{"a\nb\n", "c d"}) {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestJSON(t *testing.T) {
+	p, err := load(t, "p.json", "{\"id\": \"p\",\n\t\"steps\": [\n\t\t{\"id\": \"a\", \"image\": \"i\", \"cmd\": [\"\\ud83d\\ude00\\/\", 3.10, true, \"null\"], \"timeoutSec\": 1e1, \"env\": {\"A\": \"5\"}, \"name\": null}\n]}\n", Options{})
+	if err != nil || !reflect.DeepEqual(p.Steps[0].Spec.Cmd, []string{"😀/", "3.1", "true", "null"}) || p.Steps[0].Spec.Timeout != step.Duration(10*time.Second) {
+		t.Errorf("%+v, %v", p, err)
+	}
+}
+
+// What a step of a pipeline is, pipex-prepare --spec reads.
+func TestWrite(t *testing.T) {
+	text := `id: p
+steps:
+  - {id: b, image: 'i:1', cmd: [x], inputs: [{step: a}, {step: c, copyToOutput: true}, {step: all, optional: true}, {step: all, optional: true, copyToOutput: true}], retries: 2, retryDelayMs: 500, allowFailure: true}
+  - {id: a, image: '$(shell x)', cmd: [x], mounts: [{host: src, container: /m}, {host: src/a, container: /n}], sources: [{host: src, container: /s}]}
+  - {id: c, image: i, cmd: [x], if: false}
+  - {id: all, image: i, cmd: [x], mounts: [{host: 'a b', container: /m}]}
+`
+	t.Chdir(t.TempDir())
+	for _, err := range []error{os.MkdirAll("src/a", 0o777), os.Mkdir("a b", 0o777), os.Mkdir("out", 0o777)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile("p.yaml", []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		p, err := Load("p.yaml", Options{})
+		if err == nil {
+			err = p.Write("out")
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	text = strings.Replace(text, "{step: all, optional: true}, ", "", 1)
+	write(strings.Replace(text, "if: false", "if: true", 1))
+	if _, err := os.Stat("out/c.json"); err != nil {
+		t.Fatal(err)
+	}
+	text = strings.Replace(text, "step: c, copyToOutput: true", "step: d, copyToOutput: true", 1) + "  - {id: d, image: i, cmd: [x]}\n"
+	write(text)
 	want := head + `.PHONY: all
 all: a d b
 step.a = --spec out/a.json
