@@ -27,8 +27,9 @@ type looker struct {
 	place  verb.Place
 	ws     *workspace.Workspace // nil if nothing was made yet
 	images func() image.Digests
-	// records are those of committed runs, hashes the digests of host paths.
-	records, hashes memory
+	// links are the steps' runs, records those of committed runs, hashes the digests
+	// of host paths.
+	links, records, hashes memory
 }
 
 // memory finds out each thing once.
@@ -89,7 +90,7 @@ func (l *looker) upToDate(t *target, stamp string) bool {
 	}
 	lines := strings.Split(string(data), "\n")
 	run, key, _ := strings.Cut(lines[0], " ")
-	linked, err := l.ws.Linked(t.name)
+	linked, err := l.linked(t.name)
 	if err != nil || linked != run {
 		return false
 	}
@@ -184,7 +185,7 @@ func (l *looker) inputs(list []step.Input) (inputs []workspace.Input, err error)
 	for _, in := range list {
 		run := in.Run
 		if run == "" {
-			run, err = l.ws.Linked(in.Step)
+			run, err = l.linked(in.Step)
 		}
 		var m *workspace.Meta
 		if err == nil {
@@ -214,6 +215,10 @@ func (l *looker) mounts(list []step.Mount) (mounts []workspace.Mount, err error)
 		mounts = append(mounts, workspace.Mount{ContainerPath: m.Path, Digest: digest})
 	}
 	return mounts, nil
+}
+
+func (l *looker) linked(name string) (string, error) {
+	return remember(&l.links, name, func() (string, error) { return l.ws.Linked(name) })
 }
 
 // record is that of a committed run.

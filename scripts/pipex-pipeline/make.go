@@ -6,6 +6,7 @@ import (
 	"os"
 	"regexp"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -311,6 +312,7 @@ const lineEnd = "␤"
 
 // rulesForMake prints the rules of the Makefile whose steps are in a file.
 func rulesForMake(c *cli.Call, path string) error {
+	debug.SetGCPercent(-1) // make waits, and what is read is small
 	m, err := readMakefile(path)
 	if err != nil {
 		return fmt.Errorf("cannot read the Makefile's steps: %w", reason(err))
