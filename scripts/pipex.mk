@@ -28,15 +28,15 @@ pipex.flags := $(filter-out --%,$(firstword -$(MAKEFLAGS)))
 PIPEX_STEPS := $(patsubst step.%,%,$(filter step.%,$(.VARIABLES)))
 $(if $(PIPEX_STEPS),,$(error pipex.mk: no variable is called step.NAME; define the steps before the include))
 
-# What pipex-pipeline is told, a fact a line. In make 4.3 the variables that a line
-# takes over with --env K are not in the environment of a $(shell).
+# What pipex-pipeline is told, a fact a line. Before make 4.4, make's own variables are
+# not in the environment of a $(shell): those that a line takes over are told, too.
 define pipex.line
 
 
 endef
 pipex.taken = $(foreach k,$(patsubst --env=%,%,$(filter --env=%,$(subst --env ,--env=,$(1)))),$(if $(findstring =,$(k))$(filter undefined,$(origin $(k))),,env $(k)=$($(k))$(pipex.line)))
 pipex.step  = $(call pipex.taken,$(step.$(1)))step $(1) $(step.$(1))$(pipex.line)reads $(1) $(reads.$(1))$(pipex.line)
-pipex.facts = stamps $(pipex.stamps)$(pipex.line)flags $(pipex.flags)$(pipex.line)force $(FORCE)$(pipex.line)env-file $(ENV_FILE)$(pipex.line)$(foreach s,$(PIPEX_STEPS),$(call pipex.step,$(s)))
+pipex.facts = $(call pipex.taken,--env CONTAINERD_ADDRESS --env PIPEX_NAMESPACE)stamps $(pipex.stamps)$(pipex.line)flags $(pipex.flags)$(pipex.line)force $(FORCE)$(pipex.line)env-file $(ENV_FILE)$(pipex.line)$(foreach s,$(PIPEX_STEPS),$(call pipex.step,$(s)))
 pipex.file := $(shell mktemp)
 $(file >$(pipex.file),$(pipex.facts))
 pipex.rules := $(shell pipex-pipeline --workdir '$(PIPEX_WORKDIR)' --workspace '$(PIPEX_WORKSPACE)' --make '$(pipex.file)')
