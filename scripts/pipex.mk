@@ -39,11 +39,12 @@ pipex.step  = $(call pipex.taken,$(step.$(1)))step $(1) $(step.$(1))$(pipex.line
 pipex.facts = $(call pipex.taken,--env CONTAINERD_ADDRESS --env PIPEX_NAMESPACE)stamps $(pipex.stamps)$(pipex.line)flags $(pipex.flags)$(pipex.line)force $(FORCE)$(pipex.line)env-file $(ENV_FILE)$(pipex.line)$(foreach s,$(PIPEX_STEPS),$(call pipex.step,$(s)))
 pipex.file := $(shell mktemp)
 $(file >$(pipex.file),$(pipex.facts))
-pipex.rules := $(shell pipex-pipeline --workdir '$(PIPEX_WORKDIR)' --workspace '$(PIPEX_WORKSPACE)' --make '$(pipex.file)')
+pipex.quote = '$(subst ','\'',$(1))'
+pipex.rules := $(shell pipex-pipeline --workdir $(call pipex.quote,$(PIPEX_WORKDIR)) --workspace $(call pipex.quote,$(PIPEX_WORKSPACE)) --make $(call pipex.quote,$(pipex.file)))
 $(if $(filter 0,$(.SHELLSTATUS)),,$(error pipex.mk: the steps cannot be looked at))
 
 # The shell that make starts is replaced by the step, so that make's signals reach it.
-pipex.logs = $(if $(PIPEX_LOGS),>'$(PIPEX_LOGS)/$(1).stdout' 2>'$(PIPEX_LOGS)/$(1).stderr' )
+pipex.logs = $(if $(PIPEX_LOGS),>$(call pipex.quote,$(PIPEX_LOGS)/$(1).stdout) 2>$(call pipex.quote,$(PIPEX_LOGS)/$(1).stderr) )
 pipex.ours = $(if $(RETRIES),--retries $(RETRIES) )$(if $(RETRY_DELAY),--retry-delay $(RETRY_DELAY) )$(if $(ALLOW_FAILURE),--allow-failure )
 pipex.cached = $(if $(filter all $(1),$(FORCE))$(findstring B,$(pipex.flags)),,--cached )
 pipex.run  = exec $(pipex.logs)pipex-step --stamp $(step-stamp) $(pipex.ours)$(2)$(1) $(pipex.cached)$(if $(ENV_FILE),--env-file $(ENV_FILE) )$(step.$(1))

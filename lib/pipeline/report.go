@@ -92,14 +92,19 @@ func (r *Report) Start() {
 	}
 }
 
+// Failed tells whether a step has failed.
+func (r *Report) Failed() bool {
+	return slices.ContainsFunc(r.Steps, func(s Step) bool { return r.outcome[s.ID] == StepFailed })
+}
+
+// Abort tells that the pipeline has failed, and nothing of steps.
+func (r *Report) Abort() { r.Tell(Event{Event: pipelineFailed}) }
+
 // End tells of the steps that were not begun, since they are up to date or need what
 // has no result, and how the pipeline has ended. It returns [ErrFailed] if a step has
 // failed.
 func (r *Report) End() error {
-	var failed bool
-	for _, s := range r.Steps {
-		failed = failed || r.outcome[s.ID] == StepFailed
-	}
+	failed := r.Failed()
 	lost := map[string]bool{}
 	for _, s := range r.Steps { // inputs come first
 		lost[s.ID] = r.outcome[s.ID] == StepFailed || r.blocked[s.ID] || slices.ContainsFunc(s.Inputs, func(in Input) bool { return !in.Optional && lost[in.Step] })

@@ -68,16 +68,16 @@ func run(c *cli.Call, p *pipeline.Pipeline, force []string) (int, error) {
 			return 0, err
 		}
 	}
-	told := r.End()
-	switch {
-	case c.Context.Context.Err() != nil:
-		return 0, c.Context.Context.Err()
-	case errors.Is(told, pipeline.ErrFailed):
-		return cli.StatusNo, nil
-	case told == nil && failed != nil:
+	interrupted := c.Context.Context.Err()
+	if failed != nil && interrupted == nil && !r.Failed() {
+		r.Abort() // nobody knows which steps are up to date
 		return 0, fmt.Errorf("cannot run the steps: %s", m.lastLine(failed))
 	}
-	return cli.StatusDone, told
+	told := r.End()
+	if interrupted == nil && errors.Is(told, pipeline.ErrFailed) {
+		return cli.StatusNo, nil
+	}
+	return cli.StatusDone, errors.Join(interrupted, told)
 }
 
 // write writes what make reads. The specs are new files each time, which make must not
