@@ -27,6 +27,7 @@ require (
 	golang.org/x/text v0.37.0
 	google.golang.org/grpc v1.59.0
 	google.golang.org/protobuf v1.35.2
+	mvdan.cc/sh/v3 v3.12.0
 	oras.land/oras-go/v2 v2.6.0
 	tags.cncf.io/container-device-interface v0.8.1
 )
@@ -76,7 +77,6 @@ require (
 	google.golang.org/genproto v0.0.0-20231211222908-989df2bf70f3 // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20240401170217-c3f982113cda // indirect
 	gopkg.in/yaml.v2 v2.4.0 // indirect
-	mvdan.cc/sh/v3 v3.12.0 // indirect
 	sigs.k8s.io/yaml v1.3.0 // indirect
 	tags.cncf.io/container-device-interface/specs-go v0.8.0 // indirect
 )

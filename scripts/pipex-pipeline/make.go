@@ -312,7 +312,7 @@ const lineEnd = "␤"
 
 // rulesForMake prints the rules of the Makefile whose steps are in a file.
 func rulesForMake(c *cli.Call, path string) error {
-	debug.SetGCPercent(-1) // make waits, and what is read is small
+	debug.SetGCPercent(800) // make waits: a few hundred steps are read without one collection
 	m, err := readMakefile(path)
 	if err != nil {
 		return fmt.Errorf("cannot read the Makefile's steps: %w", reason(err))
