@@ -79,7 +79,9 @@ func readMakefile(path string) (*makefile, error) {
 			}
 			m.names, m.steps[name] = append(m.names, name), &target{name: name, line: rest}
 		case "reads":
-			m.steps[name].reads = strings.Fields(rest)
+			if t := m.steps[name]; t != nil {
+				t.reads = strings.Fields(rest)
+			}
 		}
 	}
 	slices.Sort(m.names)
