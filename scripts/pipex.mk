@@ -28,22 +28,23 @@ pipex.flags := $(filter-out --%,$(firstword -$(MAKEFLAGS)))
 PIPEX_STEPS := $(patsubst step.%,%,$(filter step.%,$(.VARIABLES)))
 $(if $(PIPEX_STEPS),,$(error pipex.mk: no variable is called step.NAME; define the steps before the include))
 
-# What pipex-pipeline is told, a fact a line. In make 4.3 the variables that a line
-# takes over with --env K are not in the environment of a $(shell).
+# What pipex-pipeline is told, a fact a line. Before make 4.4, make's own variables are
+# not in the environment of a $(shell): those that a line takes over are told, too.
 define pipex.line
 
 
 endef
 pipex.taken = $(foreach k,$(patsubst --env=%,%,$(filter --env=%,$(subst --env ,--env=,$(1)))),$(if $(findstring =,$(k))$(filter undefined,$(origin $(k))),,env $(k)=$($(k))$(pipex.line)))
 pipex.step  = $(call pipex.taken,$(step.$(1)))step $(1) $(step.$(1))$(pipex.line)reads $(1) $(reads.$(1))$(pipex.line)
-pipex.facts = stamps $(pipex.stamps)$(pipex.line)flags $(pipex.flags)$(pipex.line)force $(FORCE)$(pipex.line)env-file $(ENV_FILE)$(pipex.line)$(foreach s,$(PIPEX_STEPS),$(call pipex.step,$(s)))
+pipex.facts = $(call pipex.taken,--env CONTAINERD_ADDRESS --env PIPEX_NAMESPACE)stamps $(pipex.stamps)$(pipex.line)flags $(pipex.flags)$(pipex.line)force $(FORCE)$(pipex.line)env-file $(ENV_FILE)$(pipex.line)$(foreach s,$(PIPEX_STEPS),$(call pipex.step,$(s)))
 pipex.file := $(shell mktemp)
 $(file >$(pipex.file),$(pipex.facts))
-pipex.rules := $(shell pipex-pipeline --workdir '$(PIPEX_WORKDIR)' --workspace '$(PIPEX_WORKSPACE)' --make '$(pipex.file)')
+pipex.quote = '$(subst ','\'',$(1))'
+pipex.rules := $(shell pipex-pipeline --workdir $(call pipex.quote,$(PIPEX_WORKDIR)) --workspace $(call pipex.quote,$(PIPEX_WORKSPACE)) --make $(call pipex.quote,$(pipex.file)))
 $(if $(filter 0,$(.SHELLSTATUS)),,$(error pipex.mk: the steps cannot be looked at))
 
 # The shell that make starts is replaced by the step, so that make's signals reach it.
-pipex.logs = $(if $(PIPEX_LOGS),>'$(PIPEX_LOGS)/$(1).stdout' 2>'$(PIPEX_LOGS)/$(1).stderr' )
+pipex.logs = $(if $(PIPEX_LOGS),>$(call pipex.quote,$(PIPEX_LOGS)/$(1).stdout) 2>$(call pipex.quote,$(PIPEX_LOGS)/$(1).stderr) )
 pipex.ours = $(if $(RETRIES),--retries $(RETRIES) )$(if $(RETRY_DELAY),--retry-delay $(RETRY_DELAY) )$(if $(ALLOW_FAILURE),--allow-failure )
 pipex.cached = $(if $(filter all $(1),$(FORCE))$(findstring B,$(pipex.flags)),,--cached )
 pipex.run  = exec $(pipex.logs)pipex-step --stamp $(step-stamp) $(pipex.ours)$(2)$(1) $(pipex.cached)$(if $(ENV_FILE),--env-file $(ENV_FILE) )$(step.$(1))

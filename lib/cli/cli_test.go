@@ -231,3 +231,22 @@ func TestSpec(t *testing.T) {
 		t.Errorf("%d, %s", status, stderr)
 	}
 }
+
+// A step's line is read as pipex-prepare reads its arguments, and nothing is done.
+func TestParseStep(t *testing.T) {
+	own := &cli.BoolFlag{Name: "own"}
+	c, err := ParseStep([]string{"--image=i", "--own", "--help", "--input", "a", "--entrypoint", "--mount", "--env", "A=b,c", "-w", "x", "--", "sh", "--", "-c"}, own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Spec()
+	if err != nil || s.Image != "i" || len(s.Inputs) != 1 || (*s.Entrypoint)[0] != "--mount" || s.Env["A"] != "b,c" || !slices.Equal(s.Cmd, []string{"sh", "--", "-c"}) ||
+		!c.Bool("own") || !c.IsSet("workspace") || c.String("workspace") != "x" || c.IsSet("mount") {
+		t.Errorf("%+v, %v", s, err)
+	}
+	for _, args := range [][]string{{"--imag", "i"}, {"--image"}, {"operand"}, {"--image", "i", "--"}, {"--image="}} {
+		if _, err := ParseStep(args); err == nil {
+			t.Errorf("%q", args)
+		}
+	}
+}

@@ -2,9 +2,12 @@ package cli
 
 import (
 	"fmt"
+	"maps"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -73,11 +76,11 @@ const defaultHostsDir = "/etc/containerd/certs.d"
 // does nothing else. more are options of the caller's own. The result describes a
 // step: [Call.Spec].
 func ParseStep(args []string, more ...cli.Flag) (*Call, error) {
-	v := &Verb{Name: "pipex-prepare", Synopsis: []string{"[OPTION]... [-- COMMAND [ARG]...]"}, Command: true, Flags: append(PrepareFlags(), more...)}
+	v := &Verb{Name: "pipex-prepare", Synopsis: []string{"[OPTION]... [-- COMMAND [ARG]...]"}, Command: true}
 	options, command, _ := cut(args)
 	call := &Call{verb: v, Command: command}
 	app := v.app(nil)
-	app.Flags = occurring(app.Flags, options)
+	app.Flags = occurring(options, more)
 	app.Action = func(c *cli.Context) error { // --help is only read, too
 		call.Context = c
 		if err := call.check(); err != nil {
@@ -88,20 +91,41 @@ func ParseStep(args []string, more ...cli.Flag) (*Call, error) {
 	return call, app.Run(append([]string{v.Name}, options...))
 }
 
-// occurring are the flags of which a name is among the words. What urfave does for a
-// call grows with the square of its flags: a tenth of them cost a tenth of a
-// millisecond less for each of a Makefile's steps.
-func occurring(flags []cli.Flag, words []string) []cli.Flag {
-	names := map[string]bool{}
-	for _, word := range words {
-		if name := strings.TrimLeft(word, "-"); name != word {
-			name, _, _ = strings.Cut(name, "=")
-			names[name] = true
+// known are pipex-prepare's options by their names, unused: urfave takes long to tell
+// the names.
+var known = sync.OnceValue(func() map[string]cli.Flag {
+	flags := map[string]cli.Flag{}
+	for _, f := range append(PrepareFlags(), globals()...) {
+		for _, name := range f.Names() {
+			flags[name] = f
 		}
 	}
-	return slices.DeleteFunc(flags, func(f cli.Flag) bool {
-		return !slices.ContainsFunc(f.Names(), func(name string) bool { return names[name] })
-	})
+	return flags
+})
+
+// occurring are those options of pipex-prepare of which a name is among the words, and
+// more if there is another option. urfave looks at each option for each other one: with
+// all of them a line takes a millisecond, and a Makefile may have hundreds.
+func occurring(words []string, more []cli.Flag) []cli.Flag {
+	used, other := map[cli.Flag]cli.Flag{}, false
+	for _, word := range words {
+		name, _, _ := strings.Cut(strings.TrimLeft(word, "-"), "=")
+		f := known()[name]
+		switch {
+		case word == "" || word[0] != '-':
+		case f == nil:
+			other = true
+		case used[f] == nil:
+			own := reflect.New(reflect.TypeOf(f).Elem())
+			own.Elem().Set(reflect.ValueOf(f).Elem())
+			used[f] = own.Interface().(cli.Flag)
+		}
+	}
+	flags := slices.Collect(maps.Values(used))
+	if other {
+		flags = append(flags, more...)
+	}
+	return flags
 }
 
 // Spec is the step that the options describe, with host paths made absolute and

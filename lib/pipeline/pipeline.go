@@ -62,6 +62,26 @@ type Input struct {
 	Copy bool `json:"copy,omitempty"`
 }
 
+// Inputs are what pipex-prepare knows it as, of a run of that step, or of its newest
+// one if run is empty.
+func (in Input) Inputs(run string) []step.Input {
+	inputs := []step.Input{{Step: in.Step, Run: run, Optional: in.Optional}}
+	if in.Copy {
+		inputs = append(inputs, step.Input{Step: in.Step, Run: run, Optional: in.Optional, Copy: true})
+	}
+	return inputs
+}
+
+// Runnable are the ids of the steps that are not skipped.
+func (p *Pipeline) Runnable() (ids []string) {
+	for _, s := range p.Steps {
+		if s.Skipped == "" {
+			ids = append(ids, s.ID)
+		}
+	}
+	return ids
+}
+
 // Options are what a pipeline's file does not say.
 type Options struct {
 	Workspace string

@@ -290,15 +290,12 @@ steps:
 	}
 	text = strings.Replace(text, "step: c, copyToOutput: true", "step: d, copyToOutput: true", 1) + "  - {id: d, image: i, cmd: [x]}\n"
 	write(text)
-	dir, _ := os.Getwd()
 	want := head + `.PHONY: all
 all: a d b
 step.a = --spec out/a.json
-reads.a = ` + dir + `/src ` + dir + `/src/a
-step.d = --spec out/d.json --image i
-step.all = --spec out/all.json --image i
-reads.all = /dev/null/unnamed
-step.b = --spec out/b.json --image i:1 --input a --input d --copy-input d --optional-input all --retries 2 --retry-delay 0.5 --allow-failure
+step.d = --spec out/d.json
+step.all = --spec out/all.json
+step.b = --spec out/b.json --retries 2 --retry-delay 0.5 --allow-failure
 include $(PIPEX_MK)
 `
 	if got, err := os.ReadFile("out/Makefile"); err != nil || string(got) != want {
@@ -314,7 +311,9 @@ include $(PIPEX_MK)
 	}
 	defer f.Close()
 	s, err := step.ReadSpec(f)
-	if err != nil || !reflect.DeepEqual(s.Inputs, []step.Input{{Step: "all", Optional: true, Copy: true}}) {
+	if err != nil || !reflect.DeepEqual(s.Inputs, []step.Input{
+		{Step: "a"}, {Step: "d"}, {Step: "d", Copy: true}, {Step: "all", Optional: true}, {Step: "all", Optional: true, Copy: true},
+	}) {
 		t.Errorf("%+v, %v", s, err)
 	}
 
@@ -338,7 +337,8 @@ include $(PIPEX_MK)
 	}
 }
 
-// Nothing that is not ours is overwritten, and no name that make would misread is used.
+// Nothing that is not ours is overwritten; a name that a Makefile cannot hold is refused,
+// and any other is quoted.
 func TestWriteRefuses(t *testing.T) {
 	p, err := load(t, "p.yaml", steps(raw), Options{})
 	if err != nil {
@@ -348,11 +348,18 @@ func TestWriteRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for dir, want := range map[string]string{
-		"src": "it is not pipex-pipeline's", "a b": "make would take its name for something else", "$(x)": "make would", "src/a": "not a directory",
+		"src": "it is not pipex-pipeline's", "a\nb": "a Makefile cannot name it", "src/a": "not a directory",
 	} {
 		if err := p.Write(dir); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", dir, err)
 		}
+	}
+	if err := p.Write("$(x) it's #1"); err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile("$(x) it's #1/Makefile")
+	if want := `step.a = --spec '$$(x) it'\''s \#1/a.json'` + "\n"; err != nil || !strings.Contains(string(got), want) {
+		t.Errorf("%s, %v; no %s", got, err, want)
 	}
 }
 

@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,8 +10,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"pipex/lib/workspace"
 )
 
 // Event is what happens to a pipeline or to a step of it, in the form that
@@ -48,12 +45,13 @@ const (
 	pipelineStart    = "PIPELINE_START"
 	pipelineFinished = "PIPELINE_FINISHED"
 	pipelineFailed   = "PIPELINE_FAILED"
-	stepStarting     = "STEP_STARTING"
-	stepSkipped      = "STEP_SKIPPED"
-	stepRetrying     = "STEP_RETRYING"
-	stepFinished     = "STEP_FINISHED"
-	stepFailed       = "STEP_FAILED"
-	stepLog          = "STEP_LOG"
+	StepWouldRun     = "STEP_WOULD_RUN"
+	StepStarting     = "STEP_STARTING"
+	StepSkipped      = "STEP_SKIPPED"
+	StepRetrying     = "STEP_RETRYING"
+	StepFinished     = "STEP_FINISHED"
+	StepFailed       = "STEP_FAILED"
+	StepLog          = "STEP_LOG"
 )
 
 // Report tells what becomes of a pipeline's steps.
@@ -65,10 +63,11 @@ type Report struct {
 	// words of those that fail. With Failures these are all that it gets lines for.
 	Err      io.Writer
 	Failures bool
-	// Logs is a directory that has what a step wrote to stderr under its id.
+	// Logs is a directory that has what a step wrote to stderr as ID.stderr; nothing
+	// is shown of it if this is empty.
 	Logs string
-	// Workdir is where the workspace is.
-	Workdir string
+	// Run tells the run of a step that is up to date; it may be nil.
+	Run func(step string) string
 
 	outcome map[string]string // the last event of a step
 	blocked map[string]bool   // skipped for want of an input, when it was run
@@ -78,73 +77,64 @@ type Report struct {
 // ErrFailed says that a step has failed.
 var ErrFailed = errors.New("a step has failed")
 
-// Follow reads events until they end, passes them on, and adds those of the steps
-// that make did not begin: they are up to date, or need what has no result. Lines
-// that are no events are passed over. It returns [ErrFailed] if a step has failed.
-func (r *Report) Follow(events io.Reader) error {
+// Start tells that the pipeline begins, and which steps it skips.
+func (r *Report) Start() {
 	r.outcome, r.blocked = map[string]string{}, map[string]bool{}
 	start := Event{Event: pipelineStart, PipelineName: r.Name}
 	for _, s := range r.Steps {
 		start.Steps = append(start.Steps, StepName{s.ID, s.Name})
 	}
-	r.tell(start)
+	r.Tell(start)
 	for _, s := range r.Steps {
 		if s.Skipped != "" {
-			r.tell(Event{Event: stepSkipped, Step: &StepName{ID: s.ID}, Reason: s.Skipped})
+			r.Tell(Event{Event: StepSkipped, Step: &StepName{ID: s.ID}, Reason: s.Skipped})
 		}
 	}
-	in := bufio.NewScanner(events)
-	in.Buffer(nil, 1<<20)
-	for in.Scan() {
-		var e Event
-		if json.Unmarshal(in.Bytes(), &e) == nil && e.Step != nil {
-			r.tell(e)
-		}
-	}
-	if err := in.Err(); err != nil {
-		return fmt.Errorf("cannot read what happens: %w", err)
-	}
-	return r.end()
 }
 
-// end tells of the steps that were not begun, and how the pipeline has ended.
-func (r *Report) end() error {
-	var failed bool
-	for _, s := range r.Steps {
-		failed = failed || r.outcome[s.ID] == stepFailed
-	}
+// Failed tells whether a step has failed.
+func (r *Report) Failed() bool {
+	return slices.ContainsFunc(r.Steps, func(s Step) bool { return r.outcome[s.ID] == StepFailed })
+}
+
+// Abort tells that the pipeline has failed, and nothing of steps.
+func (r *Report) Abort() { r.Tell(Event{Event: pipelineFailed}) }
+
+// End tells of the steps that were not begun, since they are up to date or need what
+// has no result, and how the pipeline has ended. It returns [ErrFailed] if a step has
+// failed.
+func (r *Report) End() error {
+	failed := r.Failed()
 	lost := map[string]bool{}
 	for _, s := range r.Steps { // inputs come first
-		lost[s.ID] = r.outcome[s.ID] == stepFailed || r.blocked[s.ID] || slices.ContainsFunc(s.Inputs, func(in Input) bool { return !in.Optional && lost[in.Step] })
+		lost[s.ID] = r.outcome[s.ID] == StepFailed || r.blocked[s.ID] || slices.ContainsFunc(s.Inputs, func(in Input) bool { return !in.Optional && lost[in.Step] })
 		switch {
-		case r.outcome[s.ID] == stepStarting && failed:
+		case r.outcome[s.ID] == StepStarting && failed:
 			lost[s.ID] = true // it was stopped
 		case r.outcome[s.ID] != "":
 		case lost[s.ID]:
-			r.tell(Event{Event: stepSkipped, Step: &StepName{ID: s.ID}, Reason: ByDependency})
+			r.Tell(Event{Event: StepSkipped, Step: &StepName{ID: s.ID}, Reason: ByDependency})
 		default:
-			r.tell(Event{Event: stepSkipped, Step: &StepName{ID: s.ID}, Reason: ByCache, RunID: r.run(s.ID)})
+			r.Tell(Event{Event: StepSkipped, Step: &StepName{ID: s.ID}, Reason: ByCache, RunID: r.run(s.ID)})
 		}
 	}
 	if failed {
-		r.tell(Event{Event: pipelineFailed})
+		r.Tell(Event{Event: pipelineFailed})
 		return ErrFailed
 	}
-	r.tell(Event{Event: pipelineFinished, Total: &r.total})
+	r.Tell(Event{Event: pipelineFinished, Total: &r.total})
 	return nil
 }
 
-// run is the one that a step's name stands for, if any.
 func (r *Report) run(id string) string {
-	ws, err := workspace.Open(r.Workdir, r.Workspace)
-	if err != nil {
+	if r.Run == nil {
 		return ""
 	}
-	run, _ := ws.Linked(id)
-	return run
+	return r.Run(id)
 }
 
-func (r *Report) tell(e Event) {
+// Tell passes an event on. One of a step that is not the pipeline's is dropped.
+func (r *Report) Tell(e Event) {
 	e.Time, e.Workspace = time.Now().UnixMilli(), r.Workspace
 	if e.Step != nil {
 		i := slices.IndexFunc(r.Steps, func(s Step) bool { return s.ID == e.Step.ID })
@@ -152,9 +142,9 @@ func (r *Report) tell(e Event) {
 			return // nobody's
 		}
 		e.Step.DisplayName = r.Steps[i].Name
-		if e.Event != stepLog {
+		if e.Event != StepLog {
 			r.outcome[e.Step.ID] = e.Event
-			r.blocked[e.Step.ID] = e.Event == stepSkipped && e.Reason == ByDependency
+			r.blocked[e.Step.ID] = e.Event == StepSkipped && e.Reason == ByDependency
 		}
 	}
 	if e.ArtifactSize != nil {
@@ -166,10 +156,10 @@ func (r *Report) tell(e Event) {
 			r.Out.Write(append(data, '\n'))
 		}
 	}
-	if line := e.line(); r.Out == nil && line != "" && (!r.Failures || e.Event == stepFailed) {
+	if line := e.line(); r.Out == nil && line != "" && (!r.Failures || e.Event == StepFailed) {
 		fmt.Fprintln(r.Err, line)
 	}
-	if e.Event == stepFailed {
+	if e.Event == StepFailed {
 		r.last(e.Step.ID)
 	}
 }
@@ -185,20 +175,20 @@ func (e *Event) line() string {
 	}
 	text := ""
 	switch e.Event {
-	case stepSkipped:
+	case StepSkipped:
 		text = map[string]string{
 			ByCache: "up to date", ByCondition: "skipped, its condition does not hold", ByDependency: "skipped, a step that it needs has no result",
 		}[e.Reason]
-	case stepRetrying:
+	case StepRetrying:
 		text = fmt.Sprintf("failed, and is tried again (%d of %d)", e.Attempt, e.MaxRetries)
-	case stepFinished:
+	case StepFinished:
 		text = fmt.Sprintf("done in %.1fs", float64(e.DurationMs)/1000)
 		if code != 0 {
 			text += fmt.Sprintf(", with status %d, which it may", code)
 		}
-	case stepFailed:
+	case StepFailed:
 		text = fmt.Sprintf("failed with status %d", code)
-	case stepLog:
+	case StepLog:
 		if e.Line == nil {
 			return ""
 		}
@@ -219,7 +209,10 @@ const (
 // last shows the end of what a step wrote to stderr. A step may write anything: what
 // a terminal would take for a command is shown as "?".
 func (r *Report) last(id string) {
-	f, err := os.Open(filepath.Join(r.Logs, id))
+	if r.Logs == "" {
+		return
+	}
+	f, err := os.Open(filepath.Join(r.Logs, id+".stderr"))
 	if err != nil {
 		return
 	}

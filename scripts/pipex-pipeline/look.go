@@ -26,8 +26,9 @@ type looker struct {
 	place  run.Place
 	ws     *workspace.Workspace // nil if nothing was made yet
 	images func() prepare.Digests
-	// records are those of committed runs, hashes the digests of host paths.
-	records, hashes memory
+	// links are the steps' runs, records those of committed runs, hashes the digests
+	// of host paths.
+	links, records, hashes memory
 }
 
 // memory finds out each thing once.
@@ -83,7 +84,7 @@ func (l *looker) upToDate(t *target, stamp string) bool {
 	}
 	lines := strings.Split(string(data), "\n")
 	id, key, _ := strings.Cut(lines[0], " ")
-	linked, err := l.ws.Linked(t.name)
+	linked, err := l.linked(t.name)
 	if err != nil || linked != id {
 		return false
 	}
@@ -178,7 +179,7 @@ func (l *looker) inputs(list []step.Input) (inputs []step.PinnedInput, err error
 	for _, in := range list {
 		id := in.Run
 		if id == "" {
-			id, err = l.ws.Linked(in.Step)
+			id, err = l.linked(in.Step)
 		}
 		var m *workspace.Meta
 		if err == nil {
@@ -208,6 +209,10 @@ func (l *looker) mounts(list []step.Mount) (mounts []step.PinnedMount, err error
 		mounts = append(mounts, step.PinnedMount{ContainerPath: m.Path, Digest: digest})
 	}
 	return mounts, nil
+}
+
+func (l *looker) linked(name string) (string, error) {
+	return remember(&l.links, name, func() (string, error) { return l.ws.Linked(name) })
 }
 
 // record is that of a committed run.

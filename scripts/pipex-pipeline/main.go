@@ -1,6 +1,7 @@
 // pipex-pipeline reads a pipeline's file: for people, as JSON with all that it means
-// said; for make, as a Makefile and a spec for each step. pipex-run does the rest,
-// and has it tell what becomes of the steps.
+// said; for make, as a Makefile and a spec for each step. With --run it has make run
+// them, and tells what becomes of the steps: this is pipex-run. With --make it tells
+// pipex.mk which steps of a Makefile are not up to date.
 package main
 
 import (
@@ -27,18 +28,18 @@ func main() {
 		Flags: []ucli.Flag{
 			&ucli.StringFlag{Name: "env-file", Usage: "`FILE` of variables for all steps, in dotenv form"},
 			&ucli.StringFlag{Name: "network", Usage: "`NET` that allowNetwork gives: host, bridge or cni:NAME", Value: string(step.NetworkHost)},
-			&ucli.StringFlag{Name: "target", Usage: "these `STEP,...` only, and what they need"},
+			&ucli.StringFlag{Name: "target", Aliases: []string{"t"}, Usage: "these `STEP,...` only, and what they need"},
+			&ucli.GenericFlag{Name: "force", Value: new(optional), Usage: "run all steps, or those of --force=`STEP,...`, even if they are up to date"},
 			&ucli.StringFlag{Name: "out", Usage: "write a Makefile for pipex.mk and the steps' specs to `DIR`, and print the steps to be made"},
 			&ucli.BoolFlag{Name: "dry-run", Usage: "print what would become of each step, and why"},
-			&ucli.StringFlag{Name: "force", Usage: "these `STEP,...` (all) would run even if they are up to date"},
-			&ucli.BoolFlag{Name: "report", Usage: "read pipex-step's events and tell of them; --quiet tells of failures only"},
+			&ucli.BoolFlag{Name: "run", Usage: "run the steps, as pipex-run does; --quiet tells failures only, --verbose what the steps print, too"},
+			&ucli.IntFlag{Name: "concurrency", Aliases: []string{"c"}, Usage: "with --run, `N` steps at once; else one for each processor"},
 			&ucli.StringFlag{Name: "make", Usage: "print rules for the steps that pipex.mk has written to `FILE`, and remove it"},
-			&ucli.StringFlag{Name: "logs", Usage: "`DIR` where what a step writes to stderr is under its name", Value: "."},
 			cli.JSON,
 		},
 		Statuses: []string{
 			"0    done",
-			"1    with --report: a step has failed",
+			"1    with --run: a step has failed",
 			"128  could not: the reason is on stderr",
 			"129  wrong usage, or the file is wrong: each reason is on stderr, with its line",
 		},
@@ -62,15 +63,14 @@ func do(c *cli.Call) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	force := names(c.Generic("force").(*optional).String())
 	switch dir := c.String("out"); {
 	case dir != "":
-		err = write(c, p, dir)
+		err = writeOut(c, p, dir)
 	case c.Bool("dry-run"):
-		err = plan(c, p)
-	case c.Bool("report"):
-		if err = report(c, p).Follow(os.Stdin); errors.Is(err, pipeline.ErrFailed) {
-			return cli.StatusNo, nil
-		}
+		err = dryRun(c, p, force)
+	case c.Bool("run"):
+		return runAll(c, p, force)
 	default:
 		err = show(p)
 	}
@@ -94,16 +94,33 @@ func load(c *cli.Call) (*pipeline.Pipeline, error) {
 	if err != nil {
 		return nil, err
 	}
-	forced := slices.DeleteFunc(names(c, "force"), func(id string) bool { return id == pipeline.All })
+	forced := slices.DeleteFunc(names(c.Generic("force").(*optional).String()), func(id string) bool { return id == allSteps })
 	if err := p.Have(forced); err != nil {
 		return nil, err
 	}
-	return p, p.Scope(names(c, "target"))
+	return p, p.Scope(names(c.String("target")))
 }
 
-// names are the steps that an option names.
-func names(c *cli.Call, option string) []string {
-	return strings.FieldsFunc(c.String(option), func(r rune) bool { return r == ',' })
+// names are the steps in a list.
+func names(list string) []string {
+	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' })
+}
+
+// allSteps is in place of steps' names for all of them.
+const allSteps = "all"
+
+// optional is the value of an option that may stand without one.
+type optional string
+
+func (o *optional) String() string   { return string(*o) }
+func (o *optional) IsBoolFlag() bool { return true }
+
+// Set gets "true" from package flag if there is no value.
+func (o *optional) Set(value string) error {
+	if *o = optional(value); value == "true" {
+		*o = allSteps
+	}
+	return nil
 }
 
 func show(p *pipeline.Pipeline) error {
@@ -116,11 +133,11 @@ func show(p *pipeline.Pipeline) error {
 	return nil
 }
 
-func write(c *cli.Call, p *pipeline.Pipeline, dir string) error {
+func writeOut(c *cli.Call, p *pipeline.Pipeline, dir string) error {
 	err := p.Write(dir)
-	for _, s := range p.Steps {
-		if s.Skipped == "" && err == nil {
-			err = c.Print(s.ID, s.ID)
+	for _, id := range p.Runnable() {
+		if err == nil {
+			err = c.Print(id, id)
 		}
 	}
 	return err

@@ -5,6 +5,7 @@ import (
 	"os"
 	"regexp"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -76,7 +77,9 @@ func readMakefile(path string) (*makefile, error) {
 			}
 			m.names, m.steps[id] = append(m.names, id), &target{name: id, line: rest}
 		case "reads":
-			m.steps[id].reads = strings.Fields(rest)
+			if t := m.steps[id]; t != nil {
+				t.reads = strings.Fields(rest)
+			}
 		}
 	}
 	slices.Sort(m.names)
@@ -309,6 +312,7 @@ const lineEnd = "␤"
 
 // rulesForMake prints the rules of the Makefile whose steps are in a file.
 func rulesForMake(c *cli.Call, path string) error {
+	debug.SetGCPercent(800) // make waits: a few hundred steps are read without one collection
 	m, err := readMakefile(path)
 	if err != nil {
 		return fmt.Errorf("cannot read the Makefile's steps: %w", name.Reason(err))

@@ -1,0 +1,117 @@
+package pipex_test
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// layers are the packages of lib from the bottom to the top. A package imports packages
+// of lower layers only, of its own none. internal/ is for lib alone (the compiler sees
+// to that); what each of it may import stands beside it.
+var layers = [][]string{
+	{"name"},
+	{"tree"},
+	{"step"},
+	{"workspace"},
+	{"internal/cgroup", "internal/endpoint", "internal/follow", "internal/secret", "internal/trace", "internal/userns", "internal/version"},
+	{"internal/containerd", "internal/network"},
+	{"internal/image", "internal/oci"},
+	{"run"},
+	{"run/reap", "prepare", "exec"},
+	{"pipeline/jexl"},
+	{"pipeline"},
+	{"cli"},
+	{"."},
+}
+
+// narrow says of packages below which others they may import, where that is less than
+// the layers allow: what is light stays light, and what is pure stays pure.
+var narrow = map[string][]string{
+	"workspace":     {"name", "tree", "step"},
+	"run":           {"name", "tree", "step", "workspace", "internal/endpoint", "internal/trace"},
+	"run/reap":      {"run", "workspace", "internal/cgroup", "internal/containerd", "internal/network"},
+	"pipeline":      {"name", "step", "pipeline/jexl"},
+	"pipeline/jexl": {},
+	"cli":           {"name", "step", "workspace", "run", "internal/endpoint", "internal/trace", "internal/userns", "internal/version"},
+}
+
+// unlinked says which packages a program must not link, by parts of their paths.
+var unlinked = map[string][]string{
+	"pipex/cmd/pipex-link":    {"google.golang.org/grpc", "github.com/containerd/", "container-device-interface", "containernetworking"},
+	"pipex/cmd/pipex-commit":  {"google.golang.org/grpc", "github.com/containerd/", "container-device-interface", "containernetworking"},
+	"pipex/cmd/pipex-discard": {"container-device-interface", "pipex/lib/internal/oci", "pipex/lib/internal/image"},
+	"pipex/cmd/pipex-prune":   {"container-device-interface", "pipex/lib/internal/oci", "pipex/lib/internal/image"},
+	"pipex/cmd/pipex-exec":    {"pipex/lib/internal/image", "oras.land", "go.yaml.in"},
+}
+
+type goPackage struct {
+	ImportPath    string
+	Imports, Deps []string
+}
+
+func list(t *testing.T, patterns ...string) []goPackage {
+	t.Helper()
+	cmd := exec.Command("go", append([]string{"list", "-json=ImportPath,Imports,Deps"}, patterns...)...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []goPackage
+	for d := json.NewDecoder(strings.NewReader(string(out))); d.More(); {
+		var p goPackage
+		if err := d.Decode(&p); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+	return all
+}
+
+func below(importPath string) (string, bool) {
+	if importPath == "pipex/lib" {
+		return ".", true
+	}
+	return strings.CutPrefix(importPath, "pipex/lib/")
+}
+
+func layer(name string) int {
+	return slices.IndexFunc(layers, func(l []string) bool { return slices.Contains(l, name) })
+}
+
+func TestImportsRunDownwards(t *testing.T) {
+	for _, p := range list(t, "pipex/lib/...") {
+		name, _ := below(p.ImportPath)
+		own := layer(name)
+		if own < 0 {
+			t.Errorf("%s has no layer", path.Join("lib", name))
+			continue
+		}
+		for _, i := range p.Imports {
+			imported, ours := below(i)
+			if !ours {
+				continue
+			}
+			if allowed, isNarrow := narrow[name]; layer(imported) >= own || isNarrow && !slices.Contains(allowed, imported) {
+				t.Errorf("lib/%s may not import lib/%s", name, imported)
+			}
+		}
+	}
+}
+
+func TestProgramsLinkNoMoreThanTheyUse(t *testing.T) {
+	for _, p := range list(t, "pipex/cmd/...") {
+		for _, part := range unlinked[p.ImportPath] {
+			for _, dep := range p.Deps {
+				if strings.Contains(dep, part) {
+					t.Errorf("%s links %s", p.ImportPath, dep)
+				}
+			}
+		}
+	}
+}
