@@ -13,7 +13,7 @@ BUILDFLAGS := -tags=urfave_cli_no_docs -trimpath
 
 export PATH := $(BIN):$(CURDIR)/scripts:$(PATH)
 
-.PHONY: build demo test test-race test-faults test-fuzz bench check install deps test-deps clean
+.PHONY: build demo test test-containerd test-race test-faults test-fuzz bench check install deps test-deps clean
 
 build:
 	@go build $(BUILDFLAGS) -ldflags='-s -w' -o $(BIN)/ ./cmd/... ./scripts/...
@@ -24,6 +24,11 @@ demo: deps build
 # One of them: make test T=prune (a script's name), make test T=TestFaultKilled.
 test: test-deps
 	@sh .ci/test $(T)
+
+# All tests on another containerd: make test-containerd V=2.4.2
+V := system
+test-containerd: test-deps
+	@bin=$$(sh .ci/containerd '$(V)') && PATH=$${bin:+$$bin:}$$PATH $(MAKE) --no-print-directory test
 
 # The same, tests and verbs built with the race detector.
 test-race: test-deps
@@ -48,6 +53,7 @@ install: build
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/pipex
 	install $(VERBS:%=$(BIN)/pipex-%) $(BIN)/pipex-pipeline $(DESTDIR)$(PREFIX)/bin
 	find scripts -maxdepth 1 -type f -perm /111 -exec install {} $(DESTDIR)$(PREFIX)/bin \;
+	find scripts -maxdepth 1 -name 'pipex-*' -type f ! -perm /111 -exec install -m 644 {} $(DESTDIR)$(PREFIX)/bin \; # which those source
 	install -m 644 scripts/pipex.mk $(DESTDIR)$(PREFIX)/share/pipex
 
 deps:

@@ -52,7 +52,8 @@ func begin() (end func(), err error) {
 	if site.scripts, err = filepath.Abs("../scripts"); err != nil {
 		return nil, err
 	}
-	if site.dir, err = os.MkdirTemp("", "pipex-test-"); err != nil {
+	// A short name: the path of a socket below has 104 bytes at most.
+	if site.dir, err = os.MkdirTemp("", "pipex-"); err != nil {
 		return nil, err
 	}
 	end, err = cleanup(site.dir)
@@ -62,9 +63,9 @@ func begin() (end func(), err error) {
 	}
 	// Root of a user namespace must find containers' root file systems below, and
 	// any user may have a race.
-	temporary, races := filepath.Join(site.dir, "tmp"), filepath.Join(site.dir, "races")
-	err = errors.Join(os.Chmod(site.dir, 0o711), os.Mkdir(temporary, 0o711), os.Mkdir(races, 0o700), os.Chmod(races, 0o777))
-	os.Setenv("TMPDIR", temporary)
+	races := filepath.Join(site.dir, "races")
+	err = errors.Join(os.Chmod(site.dir, 0o711), os.Mkdir(races, 0o700), os.Chmod(races, 0o777))
+	os.Setenv("TMPDIR", site.dir)
 	os.Setenv("GORACE", "halt_on_error=1 exitcode=66 atexit_sleep_ms=0 log_path="+filepath.Join(races, "race"))
 	if err != nil {
 		end()
