@@ -1,6 +1,7 @@
 // Package test tests the built verbs and scripts from outside, as their users call
 // them: the scripts in testdata/scripts, the docs, and what happens under faults.
-// It imports no package of pipex.
+// It imports no package of pipex but [pipex/test/proxy], which breaks calls of containerd:
+// each call that a verb makes is broken in each way, see TestFaultAtEachRPC.
 //
 // What tests share is made by the first that asks for it: [binaries] by verbs,
 // the containerd and its image by daemon. A script gets a containerd if its text
