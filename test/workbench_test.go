@@ -164,12 +164,14 @@ func (b *workbench) clean() {
 			b.Errorf("left in containerd: snapshot %s", line)
 		}
 	}
-	processes, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	// A shim answers that it will end, and then ends.
+	var processes []string
+	within(limit, func() bool {
+		processes = b.processes()
+		return len(processes) == 0
+	})
 	for _, process := range processes {
-		words, _ := os.ReadFile(process)
-		if bytes.Contains(words, []byte("-namespace\x00"+b.namespace+"\x00")) {
-			b.Errorf("left: %s: %s", process, bytes.ReplaceAll(words, []byte{0}, []byte{' '}))
-		}
+		b.Errorf("left: %s", process)
 	}
 	for _, line := range b.lines("sh", "-c", `grep -F "/$1/" /proc/self/mountinfo || :`, "sh", b.namespace) {
 		b.Errorf("left: mount %s", line)
@@ -189,6 +191,18 @@ func (b *workbench) clean() {
 	for _, path := range left {
 		b.Errorf("left: %s", path)
 	}
+}
+
+// processes lists the shims of the workbench's containers.
+func (b *workbench) processes() (found []string) {
+	files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, file := range files {
+		words, _ := os.ReadFile(file)
+		if bytes.Contains(words, []byte("-namespace\x00"+b.namespace+"\x00")) {
+			found = append(found, file+": "+string(bytes.ReplaceAll(words, []byte{0}, []byte{' '})))
+		}
+	}
+	return found
 }
 
 func (b *workbench) lines(args ...string) []string {
