@@ -89,6 +89,8 @@ type Options struct {
 	EnvFile string
 	// Network is what allowNetwork gives; the host's if it is empty.
 	Network step.Network
+	// Lookup finds the environment variables of conditions; none are set if it is nil.
+	Lookup func(string) (string, bool)
 }
 
 // names are those that a pipeline's file has in a directory, the first one first.
@@ -139,6 +141,9 @@ func Load(path string, opt Options) (*Pipeline, error) {
 			return nil, err
 		}
 	}
+	if opt.Lookup == nil {
+		opt.Lookup = func(string) (string, bool) { return "", false }
+	}
 	if opt.Network == "" {
 		opt.Network = step.NetworkHost
 	}
@@ -146,7 +151,7 @@ func Load(path string, opt Options) (*Pipeline, error) {
 	if err != nil {
 		return nil, Errors{err}
 	}
-	b := &builder{reader: &reader{file: file, dir: dir}, network: opt.Network, env: env}
+	b := &builder{reader: &reader{file: file, dir: dir, lookup: opt.Lookup}, network: opt.Network, env: env}
 	return b.pipeline(root, opt.Workspace)
 }
 

@@ -183,7 +183,7 @@ func TestEnvOrder(t *testing.T) {
 }
 
 func TestOrderAndSkips(t *testing.T) {
-	t.Setenv("YES", "1")
+	lookup := func(name string) (string, bool) { return "1", name == "YES" }
 	p, err := load(t, "p.yaml", `
 id: p
 steps:
@@ -194,7 +194,7 @@ steps:
   - {id: first, image: i, cmd: [x], if: env.YES == 1}
   - {id: off, image: i, cmd: [x], if: false, mounts: [{host: none, container: /m}], envFile: none.env}
   - {id: on, image: i, cmd: [x], if: true, inputs: [{step: off, optional: true}, {step: last, optional: true, copyToOutput: true}]}
-`, Options{})
+`, Options{Lookup: lookup})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -371,7 +371,7 @@ func FuzzLoad(f *testing.F) {
 		if err != nil {
 			return
 		}
-		b := &builder{reader: &reader{file: "p.yaml", dir: "/nowhere"}, network: step.NetworkHost}
+		b := &builder{reader: &reader{file: "p.yaml", dir: "/nowhere", lookup: os.LookupEnv}, network: step.NetworkHost}
 		p, err := b.pipeline(root, "")
 		if err == nil && len(p.Steps) == 0 {
 			t.Error("no error, and no steps")

@@ -24,6 +24,7 @@ import (
 type reader struct {
 	file     string
 	dir      string // that host paths are relative to
+	lookup   func(string) (string, bool)
 	problems []problem
 	// absent are host paths that are not there, of the step being read; that is
 	// wrong only if the step is going to run.

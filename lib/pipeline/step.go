@@ -94,7 +94,7 @@ func (o object) condition(key string) bool {
 	case bool:
 		return v
 	case string:
-		holds, err := jexl.True(v, os.LookupEnv)
+		holds, err := jexl.True(v, o.lookup)
 		if err != nil {
 			o.fail(n, "%s: cannot read %q: %v", key, v, err)
 		}
