@@ -5,9 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"maps"
 	"os"
 	"path"
 	"slices"
+	"strings"
 
 	"pipex/lib/internal/containerd"
 	"pipex/lib/internal/network"
@@ -64,10 +67,22 @@ func (x *execution) variables() []string {
 		env = append(env, "HOSTNAME="+x.meta.Hostname)
 	}
 	env = append(env, x.meta.Container.Env...)
-	for key, value := range x.meta.Env {
-		env = append(env, key+"="+value)
+	for _, key := range slices.Sorted(maps.Keys(x.meta.Env)) {
+		env = append(env, key+"="+x.meta.Env[key])
 	}
-	return env
+	// getenv(3) takes the first of two variables that have one name, a shell the last.
+	last := map[string]int{}
+	for i, variable := range env {
+		key, _, _ := strings.Cut(variable, "=")
+		last[key] = i
+	}
+	kept := env[:0]
+	for i, variable := range env {
+		if key, _, _ := strings.Cut(variable, "="); last[key] == i {
+			kept = append(kept, variable)
+		}
+	}
+	return kept
 }
 
 // secrets reads the secrets' values.
@@ -100,7 +115,7 @@ func (x *execution) readSecret(s step.Secret) ([]byte, error) {
 	data := []byte(value)
 	if s.File != "" {
 		var err error
-		if data, err = os.ReadFile(s.File); err != nil {
+		if data, err = readAtMost(s.File, maxSecret+1); err != nil {
 			return nil, fmt.Errorf("cannot read secret %q: %w", s.Name, err)
 		}
 	} else if !ok {
@@ -113,6 +128,16 @@ func (x *execution) readSecret(s step.Secret) ([]byte, error) {
 		return nil, fmt.Errorf("secret %q holds a NUL byte, and cannot be an environment variable", s.Name)
 	}
 	return data, nil
+}
+
+// readAtMost reads the first bytes of a file, which may have no end.
+func readAtMost(path string, n int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, n))
 }
 
 // mounts lists what the container sees of the host. What was there when the run

@@ -78,6 +78,8 @@ func committable(m *workspace.Meta, allowFailure bool) error {
 		return fmt.Errorf("is %w: its pipex-exec died; pipex-exec %s attaches to it", workspace.ErrNotSuccessful, m.RunID)
 	case allowFailure && m.Status == workspace.Failure:
 		return nil
+	case m.Status == workspace.Failure && m.ExitCode == nil: // by another tool
+		return fmt.Errorf("is %w: its command failed; --allow-failure commits it all the same", workspace.ErrNotSuccessful)
 	case m.Status == workspace.Failure:
 		return fmt.Errorf("is %w: its command returned %d; --allow-failure commits it all the same", workspace.ErrNotSuccessful, *m.ExitCode)
 	}

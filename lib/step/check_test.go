@@ -115,6 +115,9 @@ func checked(t *testing.T, s *Spec) {
 	}
 	seen := map[string]bool{}
 	s = s.Complete()
+	if p := s.Pin(); recorded(t, p).Fingerprint() != p.Fingerprint() {
+		t.Errorf("%s: what meta.json gives back is another step", data)
+	}
 	paths := []string{s.Output}
 	for _, in := range s.Inputs {
 		if !in.Copy {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"pipex/lib/tree"
 )
@@ -23,12 +24,27 @@ type Difference struct {
 	Detail string `json:"detail,omitempty"`
 }
 
-// String is the difference in one line.
+// String is the difference in one line of printable characters.
 func (d Difference) String() string {
 	if d.Detail != "" {
-		return d.What + ": " + d.Detail
+		return oneLine(d.What + ": " + d.Detail)
 	}
-	return d.What + ": " + d.Was + " -> " + d.Is
+	return oneLine(d.What + ": " + d.Was + " -> " + d.Is)
+}
+
+// oneLine escapes what is not printable.
+func oneLine(text string) string {
+	var b strings.Builder
+	for text != "" {
+		r, size := utf8.DecodeRuneInString(text)
+		if quoted := strconv.Quote(text[:size]); strconv.IsPrint(r) && r != utf8.RuneError {
+			b.WriteRune(r)
+		} else {
+			b.WriteString(quoted[1 : len(quoted)-1])
+		}
+		text = text[size:]
+	}
+	return b.String()
 }
 
 // Trees finds what is known of the trees that a step was or is made from. Each
@@ -48,7 +64,7 @@ func Differences(was, is *Pinned, trees Trees) []Difference {
 	before, now := was.ingredients(), is.ingredients()
 	for _, plain := range []bool{true, false} {
 		for i, a := range before {
-			if b := now[i]; !bytes.Equal(a.json, b.json) && a.plain() == plain {
+			if b := now[i]; (a.used != b.used || !bytes.Equal(a.json, b.json)) && a.plain() == plain {
 				c.add(a, b)
 			}
 		}
@@ -141,16 +157,42 @@ func cachesText(caches []Cache) string {
 	return strings.Join(list, " ")
 }
 
-// quote writes a command as a shell would read it again.
+// quote writes a command in one line as a shell would read it again.
 func quote(args []string) string {
 	var words []string
 	for _, arg := range args {
-		if arg == "" || strings.Trim(arg, plainWord) != "" {
+		switch {
+		case oneLine(arg) != arg:
+			arg = dollarQuote(arg)
+		case arg == "" || strings.Trim(arg, plainWord) != "":
 			arg = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
 		}
 		words = append(words, arg)
 	}
 	return strings.Join(words, " ")
+}
+
+// dollarQuote quotes a text that is not printable with $'...', as POSIX has it since
+// 2024, and bash for long.
+func dollarQuote(text string) string {
+	var b strings.Builder
+	for text != "" {
+		r, size := utf8.DecodeRuneInString(text)
+		switch {
+		case r == '\n':
+			b.WriteString(`\n`)
+		case r == '\'' || r == '\\':
+			b.WriteString(`\` + text[:size])
+		case strconv.IsPrint(r) && r != utf8.RuneError:
+			b.WriteString(text[:size])
+		default:
+			for i := range size {
+				fmt.Fprintf(&b, `\%03o`, text[i])
+			}
+		}
+		text = text[size:]
+	}
+	return "$'" + b.String() + "'"
 }
 
 // plainWord are the characters that mean nothing else to a shell.

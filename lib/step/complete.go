@@ -20,6 +20,9 @@ func (s *Spec) Complete() *Spec {
 		setDefault(&setup.Network, NetworkHost)
 		c.Setup = &setup
 	}
+	if s.Entrypoint != nil && *s.Entrypoint == nil {
+		c.Entrypoint = &[]string{} // in JSON, nil would be the image's own
+	}
 	c.Inputs = slices.Clone(s.Inputs)
 	for i := range c.Inputs {
 		if in := &c.Inputs[i]; !in.Copy {

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -60,6 +61,36 @@ func TestParseAge(t *testing.T) {
 	}, "x", "1", "-1h", "-1d", "1.5d", "d", "999999d", "99999999999999999999d", "1dd")
 }
 
+func TestParseTmpfs(t *testing.T) {
+	parses(t, ParseTmpfs, map[string]Tmpfs{
+		"/t":      {Path: "/t"},
+		"/t:1k":   {Path: "/t", Size: 1024},
+		"/t:1.5g": {Path: "/t", Size: 3 << 29},
+	}, "", ":1k", "/t:", "/t:0", "/t:-1", "/t:1k:ro", "/t:x")
+}
+
+func TestParseSecret(t *testing.T) {
+	parses(t, ParseSecret, map[string]Secret{
+		"S":       {Name: "S"},
+		"S=/f":    {Name: "S", File: "/f"},
+		"S=a=b":   {Name: "S", File: "a=b"},
+		"S= f ":   {Name: "S", File: " f "},
+		"../../S": {Name: "../../S"}, // refused by the spec's check
+	}, "", "=", "S=", "=/f")
+}
+
+func TestParseSize(t *testing.T) {
+	parses(t, ParseSize, map[string]Size{
+		"1": 1, "4096": 4096, "512m": 512 << 20, "1.5g": 3 << 29, "1K": 1024, "2GiB": 2 << 30, "1t": 1 << 40, "1 mb": 1 << 20,
+	}, "", "0", "-1", "x", "1x", "0x10", "inf", "nan", "0.1", "9999999999999g", "99999999999999999999")
+}
+
+func TestParseNetwork(t *testing.T) {
+	parses(t, ParseNetwork, map[string]Network{
+		"": "", "none": NetworkNone, "host": NetworkHost, "bridge": NetworkBridge, "cni:a.b-c_1": "cni:a.b-c_1",
+	}, "None", "cni:", "cni:.", "cni:-a", "cni:../x", "cni:a/b", "cni:a\n", "cni:a\x00", "cni:cni:a", " host", "container:x")
+}
+
 func lookup(key string) (string, bool) { return "here=1", key == "SET" }
 
 func TestParseEnv(t *testing.T) {
@@ -101,7 +132,7 @@ func TestReadEnvFile(t *testing.T) {
 // What is accepted holds what was said, and makes a spec that passes or is
 // refused for a reason; nothing else comes of any text.
 func FuzzFlags(f *testing.F) {
-	for _, text := range []string{"a=r:/p", "/h:/c", "c:/p:ro", "K=v", "a:", ":", "=", "::", "a=b=c:/d:e", "\x00:/\xff", "30d"} {
+	for _, text := range []string{"a=r:/p", "/h:/c", "c:/p:ro", "K=v", "a:", ":", "=", "::", "a=b=c:/d:e", "\x00:/\xff", "30d", "1h30m", "/t:1.5g", "S=/f", "cni:a", "512m", "0.1k"} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -129,6 +160,36 @@ func FuzzFlags(f *testing.F) {
 				t.Errorf("variable %q was read as %q, %q", text, key, value)
 			}
 			s.Env = map[string]string{key: value}
+		}
+		if secret, err := ParseSecret(text); err == nil {
+			if again := secret.Name + optional("=", secret.File); again != text {
+				t.Errorf("secret %q was read as %q", text, again)
+			}
+			s.Secrets = append(s.Secrets, secret)
+		}
+		if m, err := ParseTmpfs(text); err == nil {
+			if path, size, sized := strings.Cut(text, ":"); m.Path != path || (m.Size != 0) != sized || m.Size < 0 {
+				t.Errorf("tmpfs %q of %q was read as %+v", path, size, m)
+			}
+			s.Tmpfs = append(s.Tmpfs, m)
+		}
+		if n, err := ParseNetwork(text); err == nil {
+			if string(n) != text || n.Attached() && strings.ContainsAny(text, "/\x00\n") {
+				t.Errorf("network %q was read as %q", text, n)
+			}
+			s.Network = n
+		}
+		if n, err := ParseSize(text); err == nil {
+			if again, err := ParseSize(strconv.FormatInt(int64(n), 10)); n <= 0 || err != nil || n < 1<<53 && again != n {
+				t.Errorf("size %q is %d, and that is %d, %v", text, n, again, err)
+			}
+			s.Memory = n
+		}
+		if age, err := ParseAge(text); err == nil {
+			if again, err := ParseAge(age.String()); age < 0 || err != nil || again != age {
+				t.Errorf("age %q is %s, and that is %s, %v", text, age, again, err)
+			}
+			s.Timeout = Duration(age)
 		}
 		checked(t, &s)
 	})

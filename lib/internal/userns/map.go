@@ -39,12 +39,16 @@ func Map(uid, gid uint32) (*step.IDMap, error) {
 	return m, err
 }
 
-// first is where a user's first sufficient range of subordinate ids begins.
+// maxFirst is where a range begins at the latest; (uid_t)-1 is no id.
+const maxFirst = 1<<32 - 1 - step.IDCount
+
+// first is where a user's first sufficient range of subordinate ids begins. One that
+// begins at root is none: it is how a number that cannot be read comes out, too.
 func first(path, name string, uid uint32) (uint32, error) {
 	ranges, err := subid.ParseSubIDFileFilter(path, func(s subid.SubID) bool {
-		return (s.Name == name || s.Name == strconv.Itoa(int(uid))) && s.Count >= step.IDCount
+		return (s.Name == name || s.Name == strconv.Itoa(int(uid))) && s.Count >= step.IDCount && s.SubID > 0 && s.SubID <= maxFirst
 	})
-	if len(ranges) > 0 && ranges[0].SubID+step.IDCount < 1<<32 {
+	if len(ranges) > 0 {
 		return uint32(ranges[0].SubID), nil
 	}
 	if uid == 0 {

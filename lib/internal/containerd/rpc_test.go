@@ -1,0 +1,293 @@
+package containerd
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	contentapi "github.com/containerd/containerd/api/services/content/v1"
+	leasesapi "github.com/containerd/containerd/api/services/leases/v1"
+	tasksapi "github.com/containerd/containerd/api/services/tasks/v1"
+	"github.com/containerd/containerd/errdefs"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/emptypb"
+
+	"pipex/lib/internal/endpoint"
+)
+
+// short is how patient the clients of these tests are, and long is what no test takes.
+const (
+	short = 60 * time.Millisecond
+	long  = 10 * time.Second
+)
+
+// peer starts a server that answers every call as handle does, whatever the call is, and
+// returns a client of it. It is no containerd: what it tests is that a call ends.
+func peer(t *testing.T, handle func(grpc.ServerStream) error) (*Client, *grpc.Server) {
+	t.Helper()
+	address := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := grpc.NewServer(grpc.UnknownServiceHandler(func(_ any, s grpc.ServerStream) error { return handle(s) }))
+	go server.Serve(l)
+	t.Cleanup(server.Stop)
+	c, err := Connect(t.Context(), endpoint.Containerd{Address: address, Patience: short})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c, server
+}
+
+// silent never answers.
+func silent(s grpc.ServerStream) error {
+	<-s.Context().Done()
+	return s.Context().Err()
+}
+
+// timed returns what do returns, which must have taken less than long.
+func timed(t *testing.T, do func() error) (time.Duration, error) {
+	t.Helper()
+	began := time.Now()
+	err := do()
+	took := time.Since(began)
+	if took > long {
+		t.Errorf("it took %s", took)
+	}
+	return took, err
+}
+
+func drop(ctx context.Context, c *Client) error {
+	_, err := leasesapi.NewLeasesClient(c.Conn).Delete(ctx, &leasesapi.DeleteRequest{ID: "x"})
+	return err
+}
+
+// readTo reads a stream to its end, and returns how many messages it had.
+func readTo(ctx context.Context, c *Client) (n int, err error) {
+	s, err := contentapi.NewContentClient(c.Conn).Read(ctx, &contentapi.ReadContentRequest{})
+	for err == nil {
+		if _, err = s.Recv(); err == nil {
+			n++
+		}
+	}
+	return n, err
+}
+
+// A call that is not answered ends after its bound, and the error says who did not answer
+// and for how long: with one answer, and with many.
+func TestCallsEndWithinTheirBound(t *testing.T) {
+	c, _ := peer(t, silent)
+	for what, call := range map[string]func() error{
+		"one answer": func() error { return drop(t.Context(), c) },
+		"a stream":   func() error { _, err := readTo(t.Context(), c); return err },
+	} {
+		took, err := timed(t, call)
+		if err == nil || took < short || !strings.Contains(err.Error(), c.address) || !strings.Contains(err.Error(), "within "+short.String()) {
+			t.Errorf("%s, after %s: %v", what, took, err)
+		}
+		if strings.Contains(err.Error(), "rpc error") || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: gRPC's own words: %v", what, err)
+		}
+	}
+	if _, err := timed(t, func() error { return drop(t.Context(), c) }); !errdefs.IsUnavailable(errdefs.FromGRPC(err)) {
+		t.Errorf("it is not as a containerd that is not there: %v", err)
+	}
+}
+
+// The calls without a bound wait as long as the caller does.
+func TestUnboundedCallsWait(t *testing.T) {
+	c, _ := peer(t, silent)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*short)
+	defer cancel()
+	took, err := timed(t, func() error {
+		_, err := tasksapi.NewTasksClient(c.Conn).Wait(ctx, &tasksapi.WaitRequest{})
+		return err
+	})
+	if took < 4*short || status.Code(err) != codes.DeadlineExceeded {
+		t.Errorf("after %s: %v", took, err)
+	}
+}
+
+// A caller who gives up is told that, and not that containerd is late.
+func TestTheCallersOwnEnd(t *testing.T) {
+	c, _ := peer(t, silent)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	soon, cancel := context.WithTimeout(t.Context(), short/2)
+	defer cancel()
+	for ctx, code := range map[context.Context]codes.Code{ended: codes.Canceled, soon: codes.DeadlineExceeded} {
+		if _, err := timed(t, func() error { return drop(ctx, c) }); status.Code(err) != code || strings.Contains(err.Error(), "has not answered") {
+			t.Errorf("%v: %v", code, err)
+		}
+		if _, err := timed(t, func() error { _, err := readTo(ctx, c); return err }); err == nil || strings.Contains(err.Error(), "has not answered") {
+			t.Errorf("%v, a stream: %v", code, err)
+		}
+	}
+}
+
+// A stream may take longer than the bound, as long as each answer comes within it.
+func TestStreamsAreBoundedByTheAnswer(t *testing.T) {
+	const answers = 6
+	c, _ := peer(t, func(s grpc.ServerStream) error {
+		for range answers {
+			time.Sleep(short / 3)
+			if err := s.SendMsg(new(emptypb.Empty)); err != nil {
+				return err
+			}
+		}
+		return silent(s)
+	})
+	var n int
+	took, err := timed(t, func() (err error) {
+		n, err = readTo(t.Context(), c)
+		return err
+	})
+	if n != answers || took < 2*short || err == nil || !strings.Contains(err.Error(), "has not answered") {
+		t.Errorf("%d answers in %s: %v", n, took, err)
+	}
+}
+
+// What containerd itself answers keeps its code and its words.
+func TestErrorsOfContainerd(t *testing.T) {
+	for _, want := range []*status.Status{
+		status.New(codes.NotFound, `lease "x": not found`),
+		status.New(codes.Unavailable, "ref is locked: unavailable"),
+		status.New(codes.DeadlineExceeded, ""), // is late, see below
+		status.New(codes.Unknown, "the connection error of somebody else"),
+	} {
+		c, _ := peer(t, func(grpc.ServerStream) error { return want.Err() })
+		err := drop(t.Context(), c)
+		if want.Code() == codes.DeadlineExceeded {
+			if !strings.Contains(err.Error(), "has not answered") {
+				t.Errorf("containerd was the first to say that it is late: %v", err)
+			}
+			continue
+		}
+		if status.Code(err) != want.Code() || err.Error() != want.Message() {
+			t.Errorf("%v, want %v", err, want)
+		}
+		if _, err := readTo(t.Context(), c); status.Code(err) != want.Code() || err.Error() != want.Message() {
+			t.Errorf("a stream: %v, want %v", err, want)
+		}
+	}
+}
+
+// A connection that breaks during a call ends it, before the bound, with an error that
+// says so; another call makes a new connection, or says so again.
+func TestConnectionsThatBreak(t *testing.T) {
+	reached := make(chan struct{}, 100)
+	c, server := peer(t, func(s grpc.ServerStream) error {
+		reached <- struct{}{}
+		return silent(s)
+	})
+	c.patience = long
+	ended := make(chan error, 2)
+	go func() { ended <- drop(t.Context(), c) }()
+	go func() {
+		_, err := readTo(t.Context(), c)
+		ended <- err
+	}()
+	for range 2 {
+		select {
+		case <-reached:
+		case <-time.After(long):
+			t.Fatal("the calls did not arrive")
+		}
+	}
+	server.Stop()
+	for range 2 {
+		if _, err := timed(t, func() error { return <-ended }); err == nil || !strings.Contains(err.Error(), "the connection to containerd at") || !strings.Contains(err.Error(), "broke") {
+			t.Errorf("%v", err)
+		}
+	}
+	if _, err := timed(t, func() error { return drop(t.Context(), c) }); err == nil || strings.Contains(err.Error(), "\n") {
+		t.Errorf("nobody is there: %v", err)
+	}
+}
+
+// A client that has been closed fails at once.
+func TestClosedClient(t *testing.T) {
+	c, _ := peer(t, silent)
+	c.Close()
+	c.patience = long
+	if took, err := timed(t, func() error { return drop(t.Context(), c) }); err == nil || took > long/2 {
+		t.Errorf("after %s: %v", took, err)
+	}
+}
+
+// A containerd that takes connections and never says a word is reached, and each call to
+// it is bounded all the same.
+func TestSilentSocket(t *testing.T) {
+	address := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	var c *Client
+	if _, err := timed(t, func() (err error) {
+		c, err = Connect(t.Context(), endpoint.Containerd{Address: address, Patience: short})
+		return err
+	}); err != nil {
+		if !errors.Is(err, ErrUnreachable) {
+			t.Error(err)
+		}
+		return
+	}
+	defer c.Close()
+	if _, err := timed(t, func() error { return drop(t.Context(), c) }); err == nil || strings.Contains(err.Error(), "rpc error") {
+		t.Errorf("%v", err)
+	}
+}
+
+// The lease of a fetch has no life of its own: when the call that makes it fails, nobody
+// listens at its name any more.
+func TestFetchThatCannotBeLeased(t *testing.T) {
+	c, _ := peer(t, func(grpc.ServerStream) error { return status.Error(codes.Internal, "full") })
+	before := sockets(t)
+	ctx, done, err := c.LeaseFetch(t.Context())
+	if err == nil || ctx != nil || done != nil || !strings.Contains(err.Error(), "full") {
+		t.Errorf("%v, %v", ctx, err)
+	}
+	for name := range sockets(t) {
+		if !before[name] {
+			t.Errorf("%s is left", name)
+		}
+	}
+}
+
+// sockets are the abstract sockets of fetches on this machine that this process holds
+// (unix(7)).
+func sockets(t *testing.T) map[string]bool {
+	t.Helper()
+	descriptors, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := map[string]bool{}
+	for _, d := range descriptors {
+		target, _ := os.Readlink("/proc/self/fd/" + d.Name())
+		own[target] = true
+	}
+	table, err := os.ReadFile("/proc/net/unix")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]bool{}
+	for line := range strings.Lines(string(table)) {
+		fields := strings.Fields(line)
+		if len(fields) == 8 && own["socket:["+fields[6]+"]"] && strings.HasPrefix(fields[7], "@pipex-fetch-") {
+			found[fields[7]] = true
+		}
+	}
+	return found
+}
