@@ -16,9 +16,9 @@ import (
 )
 
 // Check returns a [*name.UsageError] or a [*name.Error] for the first rule that s
-// breaks, defaults included, and changes nothing in s. It looks at nothing outside
-// s: whether images, inputs, host paths, capabilities and devices exist is for
-// prepare to find out.
+// breaks, once its defaults are filled in. It does not change s. It looks at nothing
+// outside s: prepare checks that images, inputs, host paths, capabilities and devices
+// exist.
 func (s *Spec) Check() error {
 	s = s.Complete()
 	if s.Step != "" {
@@ -35,8 +35,7 @@ func (s *Spec) Check() error {
 }
 
 // Complete returns a copy of s with the defaults filled in and capabilities in
-// their full form, such as CAP_NET_RAW. The copy shares nothing with s that
-// Complete changes.
+// their full form, such as CAP_NET_RAW. It does not change s.
 func (s *Spec) Complete() *Spec {
 	c := *s
 	setDefault(&c.Pull, PullMissing)
@@ -67,7 +66,7 @@ func setDefault[T ~string](field *T, value T) {
 // CapAll stands for all capabilities.
 const CapAll = "ALL"
 
-// capabilities are the names in their full form.
+// capabilities returns names in their full form.
 func capabilities(names []string) []string {
 	full := slices.Clone(names)
 	for i, c := range full {
@@ -80,15 +79,15 @@ func capabilities(names []string) []string {
 	return full
 }
 
-// checkText refuses text that JSON cannot hold: the run's record and the
-// container's configuration would say something else than the caller.
+// checkText refuses text that is not UTF-8. JSON cannot hold it: in the run's record
+// and the container's configuration it would be changed.
 func (s *Spec) checkText() error {
 	var check func(v reflect.Value) error
 	check = func(v reflect.Value) (err error) {
 		switch v.Kind() {
 		case reflect.String:
 			if text := v.String(); !utf8.ValidString(text) {
-				return name.Usage("%q is not UTF-8, and cannot be recorded; pass it in a file", text)
+				return name.Usage("%q is not UTF-8 and cannot be recorded; pass it in a file", text)
 			}
 		case reflect.Pointer:
 			if !v.IsNil() {
@@ -117,7 +116,7 @@ func (s *Spec) checkText() error {
 	return check(reflect.ValueOf(s))
 }
 
-// command is what is known of the command before the image is.
+// command returns the part of the command that does not depend on the image.
 func (s *Spec) command() []string {
 	if s.Entrypoint == nil {
 		return s.Cmd
@@ -125,7 +124,7 @@ func (s *Spec) command() []string {
 	return slices.Concat(*s.Entrypoint, s.Cmd)
 }
 
-// platform is OS/ARCH[/VARIANT].
+// platform matches OS/ARCH[/VARIANT].
 var platform = regexp.MustCompile(`^[a-z0-9_]+/[a-z0-9_]+(/[a-z0-9_]+)?$`)
 
 func (s *Spec) checkImage() error {
@@ -174,7 +173,7 @@ func (s *Spec) checkSetup() error {
 	return checkArgs(s.Setup.Cmd)
 }
 
-// container names the first thing asked for that only a container has.
+// container names the first option in s that needs a container, or returns "".
 func (s *Spec) container() string {
 	for _, c := range []struct {
 		asked bool
@@ -215,10 +214,10 @@ func (s *Spec) checkEnv() error {
 	return nil
 }
 
-// hostname is RFC 1123's form of a host name of one label or more.
+// hostname matches host names as in RFC 1123, of one label or more.
 var hostname = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?$`)
 
-// user is UID, NAME, UID:GID or NAME:GROUP.
+// user matches UID, NAME, UID:GID and NAME:GROUP.
 var user = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?$`)
 
 func (s *Spec) checkProcess() error {
@@ -237,7 +236,8 @@ func (s *Spec) checkProcess() error {
 	return nil
 }
 
-// minMemory is docker's: with less not even an init starts.
+// minMemory is the least memory limit, the same as docker's. With less, not even the
+// init starts.
 const minMemory = 6 << 20
 
 func (s *Spec) checkLimits() error {
@@ -259,8 +259,8 @@ func (s *Spec) checkLimits() error {
 	return nil
 }
 
-// The forms of names. A secret's is a file's and a variable's alike; whether a
-// capability or a device exists is for the machine to say.
+// The forms of names. A secret's name must serve as a file name and as a variable
+// name. Whether a capability or a device exists is checked later, by prepare.
 var (
 	capability = regexp.MustCompile(`^CAP_[A-Z][A-Z0-9_]*$`)
 	device     = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.-]*/[A-Za-z][A-Za-z0-9_.-]*=[A-Za-z0-9][A-Za-z0-9_.:-]*$`)
@@ -285,7 +285,7 @@ func (s *Spec) checkSecurity() error {
 		}
 		taken[secret.Name] = true
 		if _, ok := s.Env[secret.Name]; ok && secret.Env {
-			return name.Usage("%q is a secret and an environment variable at once", secret.Name)
+			return name.Usage("%q is both a secret and an environment variable", secret.Name)
 		}
 		if strings.ContainsRune(secret.File, 0) {
 			return name.Usage("invalid host path %q", secret.File)
@@ -332,15 +332,14 @@ func checkCaches(caches []Cache) error {
 			return err
 		}
 		if c.ReadOnly && c.Exclusive {
-			return name.Usage("cache %q is read-only and exclusive at once", c.Name)
+			return name.Usage("cache %q is both read-only and exclusive", c.Name)
 		}
 	}
 	return nil
 }
 
-// checkPaths refuses what cannot be mounted as asked: each path in the
-// container is absolute and clean, nothing lies at the same place as another
-// thing or over the kernel's own file systems.
+// checkPaths refuses paths in the container that are not absolute and clean, two
+// things at one path, and anything below /proc, /sys and /dev.
 func (s *Spec) checkPaths() error {
 	taken := map[string]string{}
 	claim := func(what, p string) error {
@@ -398,7 +397,7 @@ func (s *Spec) checkPaths() error {
 		return nil
 	}
 	for _, c := range s.Caches {
-		delete(taken, c.Path) // the setup may have another there
+		delete(taken, c.Path) // the setup may put another cache there
 	}
 	for _, c := range s.Setup.Caches {
 		if err := claim("cache "+c.Name, c.Path); err != nil {
@@ -424,14 +423,13 @@ func checkContainerPath(what, p string) error {
 	}
 	for _, kernel := range []string{"/proc", "/sys", "/dev"} {
 		if p == kernel || strings.HasPrefix(p, kernel+"/") {
-			return name.Usage("%s cannot be at %q: %s is the kernel's", what, p, kernel)
+			return name.Usage("%s cannot be at %q: %s belongs to the kernel", what, p, kernel)
 		}
 	}
 	return nil
 }
 
-// Absolute makes the host paths of s absolute; those that are relative are
-// relative to dir.
+// Absolute makes the host paths of s absolute, by joining relative ones to dir.
 func (s *Spec) Absolute(dir string) {
 	absolute := func(path *string) {
 		if *path != "" && !filepath.IsAbs(*path) {

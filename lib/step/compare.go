@@ -13,17 +13,18 @@ import (
 	"pipex/lib/tree"
 )
 
-// Difference is one thing about a step that is not what it was.
+// Difference is one thing that differs between two forms of a step.
 type Difference struct {
+	// What names the thing, such as "command" or "env LANG".
 	What string `json:"what"`
-	// Was and Is are the two values. Detail says what has changed where there are
-	// no values to show.
-	Was    string `json:"was,omitempty"`
-	Is     string `json:"is,omitempty"`
+	// Was and Is are the old and the new value; empty if Detail is given.
+	Was string `json:"was,omitempty"`
+	Is  string `json:"is,omitempty"`
+	// Detail says what has changed where the values themselves cannot be shown.
 	Detail string `json:"detail,omitempty"`
 }
 
-// String is the difference in one line.
+// String returns the difference in one line.
 func (d Difference) String() string {
 	if d.Detail != "" {
 		return d.What + ": " + d.Detail
@@ -31,18 +32,17 @@ func (d Difference) String() string {
 	return d.What + ": " + d.Was + " -> " + d.Is
 }
 
-// Trees finds what is known of the trees that a step was or is made from. Each
-// function returns nil for a tree of which only the digest is known.
+// Trees finds the file trees that a step was or is made from. Each function returns
+// nil for a tree of which only the digest is known.
 type Trees struct {
-	// Was and Is find the content of a mount or source by its digest.
+	// Was and Is return the content of a mount or source with this digest.
 	Was, Is func(digest string) *tree.Tree
-	// Artifacts finds the artifacts of an input.
+	// Artifacts returns the artifacts of an input.
 	Artifacts func(PinnedInput) *tree.Tree
 }
 
-// Differences lists in what the step is differs from the step was, as far as it
-// decides the output: all that is in the fingerprint, and nothing else. Plain
-// values come first.
+// Differences lists the fields in which the steps was and is differ. It compares the
+// fields that are in the fingerprint, and no others. Plain values come first.
 func Differences(was, is *Pinned, trees Trees) []Difference {
 	c := &comparison{was: was, is: is, trees: trees}
 	before, now := was.ingredients(), is.ingredients()
@@ -56,7 +56,7 @@ func Differences(was, is *Pinned, trees Trees) []Difference {
 	return c.found
 }
 
-// plain tells whether the value is shown as a whole, and not part by part.
+// plain reports whether the value is shown as a whole and not part by part.
 func (in *ingredient) plain() bool {
 	switch in.value.(type) {
 	case map[string]string, []PinnedInput, []PinnedMount:
@@ -106,7 +106,7 @@ func orNone(text string) string {
 	return text
 }
 
-// text is a value as a person reads it.
+// text returns a value in a form for people.
 func text(value any) string {
 	switch v := value.(type) {
 	case []string:
@@ -141,7 +141,7 @@ func cachesText(caches []Cache) string {
 	return strings.Join(list, " ")
 }
 
-// quote writes a command as a shell would read it again.
+// quote returns a command quoted for a POSIX shell.
 func quote(args []string) string {
 	var words []string
 	for _, arg := range args {
@@ -153,7 +153,7 @@ func quote(args []string) string {
 	return strings.Join(words, " ")
 }
 
-// plainWord are the characters that mean nothing else to a shell.
+// plainWord holds the characters that need no quoting in a shell.
 const plainWord = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=:,./@%"
 
 func (c *comparison) variables(was, is map[string]string) {
@@ -201,7 +201,7 @@ func (c *comparison) inputs(was, is []PinnedInput) {
 		}
 	}
 	if len(c.found) == before {
-		c.detail("inputs", "in another order")
+		c.detail("inputs", "order changed")
 	}
 }
 
@@ -212,7 +212,7 @@ func at(path string) string {
 	return ", at " + path
 }
 
-// contents compares mounts, or sources, by where the step sees them.
+// contents compares mounts, or sources, by their paths in the container.
 func (c *comparison) contents(kind string, was, is []PinnedMount) {
 	find := func(list []PinnedMount, path string) int {
 		return slices.IndexFunc(list, func(m PinnedMount) bool { return m.ContainerPath == path })
@@ -232,7 +232,7 @@ func (c *comparison) contents(kind string, was, is []PinnedMount) {
 	}
 }
 
-// short is a path relative to the working directory, if it is below it.
+// short returns path relative to the working directory if it is below it.
 func short(path string) string {
 	dir, err := os.Getwd()
 	if err == nil {
@@ -247,7 +247,8 @@ func short(path string) string {
 	return path
 }
 
-// named is how many changed files are listed by name; more are counted.
+// named is how many changed files are listed by name. If there are more, only their
+// number is shown, so that the line stays short.
 const named = 2
 
 // changes says which files differ between two trees. A tree of which only the
@@ -280,7 +281,7 @@ func changes(was, is *tree.Tree) string {
 	return strings.Join(list, ", ")
 }
 
-// printable quotes a name that could mean something to a terminal.
+// printable quotes a name that holds characters which a terminal could interpret.
 func printable(name string) string {
 	if quoted := strconv.Quote(name); quoted != `"`+name+`"` {
 		return quoted
