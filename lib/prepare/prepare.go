@@ -1,5 +1,5 @@
-// Package prepare decides: it turns everything about a step that could change into
-// something that cannot, and makes an open run of it.
+// Package prepare creates open runs. It pins everything about a step that could change:
+// images and inputs to digests, links to runs, host paths to their content.
 package prepare
 
 import (
@@ -27,49 +27,54 @@ import (
 	"pipex/lib/workspace"
 )
 
-// Options say what to prepare. The zero value is a run without a container, of no
-// step, whose artifacts somebody else fills.
+// Options say what to prepare. The zero value is a run that has no container and belongs
+// to no step; the caller writes its artifacts.
 type Options struct {
+	// Spec describes the step. Prepare fills in the defaults.
 	Spec step.Spec
-	// RunID is the id to use; a new one if it is empty.
+	// RunID is the id of the new run; if empty, Prepare makes one.
 	RunID string
-	// Cached looks for a committed, successful run with the same fingerprint first.
+	// Cached returns a committed, successful run with the same fingerprint, if there is
+	// one, instead of creating a run.
 	Cached bool
-	// HostsDir is where containerd's hosts.toml files are, by registry; none if it
-	// is empty.
+	// HostsDir is the directory of containerd's hosts.toml files, with one directory per
+	// registry; empty for none.
 	HostsDir string
-	// Progress is told how far a pull has come; it may be nil.
+	// Progress is called while an image is pulled; it may be nil.
 	Progress func(Progress)
-	// Caller is whom root of the container is mapped to if the step has a user
-	// namespace.
+	// Caller is the host's user and group for root of the container, if the step has a
+	// user namespace.
 	Caller Caller
 }
 
-// Progress is how far a pull has come.
+// Progress is the progress of a pull.
 type Progress = image.Progress
 
-// Caller is a user and a group by their numbers; the zero one is root.
+// Caller is a user id and a group id; the zero value is root.
 type Caller struct{ UID, GID uint32 }
 
-// ErrNoImage says that an image is neither here nor can be fetched.
+// ErrNoImage says that containerd does not have an image and it could not be fetched.
 var ErrNoImage = image.ErrMissing
 
-// Prepared is a run that is ready to be executed, or was committed before.
+// Prepared is the result of Prepare.
 type Prepared struct {
-	RunID       string `json:"run"`
+	// RunID is the open run, or the committed run that Cached has found.
+	RunID string `json:"run"`
+	// Fingerprint is the step's fingerprint, in hexadecimal.
 	Fingerprint string `json:"fingerprint"`
-	// UpToDate says that the run is a committed one and nothing was created.
+	// UpToDate says that RunID is a committed run and nothing was created.
 	UpToDate bool `json:"upToDate"`
 }
 
-// Prepare resolves and leases the image, resolves inputs to runs and host paths to
-// the digest of their content, and then makes the open run, complete or not at all.
-// With Cached, a run that exists already is returned instead, and is as safe from
-// prune as a new one; see [workspace.Workspace.Touch].
+// Prepare resolves and leases the image, resolves inputs to runs and host paths to the
+// digests of their content, and then creates the open run, complete or not at all. It
+// creates the workspace if it does not exist. With Cached it may return a committed run
+// instead. That run's age is then zero, so that prune keeps it like a new one; see
+// [workspace.Workspace.Touch].
 //
-// Wrong usage is a [*name.UsageError] or a [*name.Error]. ctx ends waiting and
-// fetching; then nothing is left. Prepare takes the workspace lock, shared, and the
-// run's lock.
+// Wrong usage is a [*name.UsageError] or a [*name.Error]. If ctx ends while Prepare waits
+// or fetches, no run and no lease are left. Prepare takes the workspace lock, shared, and
+// the run's lock.
 func Prepare(ctx context.Context, p run.Place, opt Options) (*Prepared, error) {
 	if opt.RunID == "" {
 		opt.RunID = name.NewID()
@@ -90,8 +95,8 @@ func Prepare(ctx context.Context, p run.Place, opt Options) (*Prepared, error) {
 	return d.stage(ctx)
 }
 
-// decision is what a step has been found to be, but for its inputs, which other
-// processes may change until they are held.
+// decision is a step with everything looked up except its inputs. Other processes may
+// remove those until the workspace lock is held.
 type decision struct {
 	run.Place
 	Options
@@ -111,7 +116,7 @@ func (d *decision) close() {
 	}
 }
 
-// decide does all that can fail without a lock, and creates nothing.
+// decide looks up everything that needs no lock. It creates nothing in the workspace.
 func decide(ctx context.Context, p run.Place, opt Options) (_ *decision, err error) {
 	spec := opt.Spec.Complete()
 	if err := spec.Check(); err != nil {
@@ -134,8 +139,8 @@ func decide(ctx context.Context, p run.Place, opt Options) (_ *decision, err err
 	return d, nil
 }
 
-// findWorkspace opens the workspace, if there is one, and sees whether the run can be
-// made in it.
+// findWorkspace opens the workspace, if it exists, and checks that the run's id is free
+// and that its inputs exist.
 func (d *decision) findWorkspace(context.Context) error {
 	ws, err := d.Open()
 	if errors.Is(err, workspace.ErrNoWorkspace) {
@@ -159,9 +164,9 @@ func (d *decision) findWorkspace(context.Context) error {
 
 func (d *decision) findLimits(context.Context) error { return oci.CheckLimits(d.spec.Pin().Limits) }
 
-// findHost pins what the step sees of the host.
+// findHost maps the caller and pins the mounts and sources.
 func (d *decision) findHost(ctx context.Context) (err error) {
-	// In a rootless containerd root of a container is the caller in any case.
+	// With a rootless containerd, root of a container is always the caller.
 	if d.spec.Userns && !userns.Inside() {
 		if d.users, err = userns.Map(d.Caller.UID, d.Caller.GID); err != nil {
 			return err
@@ -216,7 +221,7 @@ func (d *decision) findImage(ctx context.Context) (err error) {
 	return nil
 }
 
-// stage makes the open run, or finds a committed one.
+// stage creates the open run, or finds a committed one.
 func (d *decision) stage(ctx context.Context) (*Prepared, error) {
 	ws := d.ws
 	if d.client != nil {
@@ -279,7 +284,7 @@ func (d *decision) stage(ctx context.Context) (*Prepared, error) {
 	return &Prepared{RunID: d.RunID, Fingerprint: m.Fingerprint}, nil
 }
 
-// lease records what the run owns in containerd, and leases the image for it.
+// lease records what the run will own in containerd, and leases the image for it.
 func (d *decision) lease(ctx context.Context, m *workspace.Meta) error {
 	owner := containerd.Owner{Workspace: d.ws.ID, Workdir: d.ws.Root, Run: d.RunID, Step: d.spec.Step, Version: m.Version}
 	o := containerd.Object{ID: owner.NewID(), Owner: owner}
@@ -320,8 +325,8 @@ func (d *decision) inputs() ([]step.PinnedInput, error) {
 	return inputs, nil
 }
 
-// digestInput fills in the digest of an input's artifacts. commit has written it down,
-// except for a run of another tool.
+// digestInput fills in the digest of an input's artifacts. Commit has recorded it, except
+// in a run that another tool committed.
 func digestInput(ctx context.Context, ws *workspace.Workspace, in *step.PinnedInput) error {
 	r, err := ws.Run(in.RunID)
 	if err != nil {
@@ -339,7 +344,7 @@ func digestInput(ctx context.Context, ws *workspace.Workspace, in *step.PinnedIn
 	return nil
 }
 
-// pin pins each host path to what it really is and to its content.
+// pin resolves the symbolic links of each host path and computes its digest.
 func (d *decision) pin(ctx context.Context, list []step.Mount) ([]step.PinnedMount, error) {
 	var mounts []step.PinnedMount
 	for _, m := range list {
@@ -358,9 +363,9 @@ func (d *decision) pin(ctx context.Context, list []step.Mount) ([]step.PinnedMou
 	return mounts, nil
 }
 
-// Hash reads the content of a host path as prepare does for a mount, through the
-// workspace's hash cache unless ws is nil. What pipex keeps below that path itself is
-// not content, since it changes all the time: the workdir, and the directory of a
+// Hash returns the content of a host path as prepare records it for a mount. It uses the
+// workspace's hash cache unless ws is nil. It leaves out what pipex itself keeps below
+// that path, since that changes all the time: the workdir, and the directory of a
 // containerd that pipex-containerd started.
 func Hash(ctx context.Context, p run.Place, ws *workspace.Workspace, path string) (*tree.Tree, error) {
 	defer trace.Region("hash %s", path)()
@@ -375,11 +380,11 @@ func Hash(ctx context.Context, p run.Place, ws *workspace.Workspace, path string
 	return ws.Hash(ctx, path, options...)
 }
 
-// daemonLock is a file that only pipex-containerd's directories have.
+// daemonLock is a file that marks the directories of pipex-containerd.
 const daemonLock = "pipex.lock"
 
-// meta is the record of the run that is about to be made. The caller holds the
-// workspace lock, shared, so that the inputs stay.
+// meta returns the record of the run to be created. The caller holds the workspace lock,
+// shared, so that prune does not remove the inputs.
 func (d *decision) meta(ctx context.Context) (*workspace.Meta, error) {
 	p := d.spec.Pin()
 	if d.ws != nil {
@@ -409,7 +414,7 @@ func (d *decision) meta(ctx context.Context) (*workspace.Meta, error) {
 	if p.Cwd == "" {
 		p.Cwd = "/"
 	}
-	p.Cmd = append([]string{}, p.Cmd...) // a list in any case
+	p.Cmd = append([]string{}, p.Cmd...) // never nil: JSON must have a list
 	host, err := os.Hostname()
 	if err != nil {
 		host = "unknown"
@@ -420,13 +425,13 @@ func (d *decision) meta(ctx context.Context) (*workspace.Meta, error) {
 	}, nil
 }
 
-// lookup finds the latest committed, successful run with the fingerprint.
+// lookup returns the latest committed, successful run with the fingerprint, or "".
 func lookup(ws *workspace.Workspace, fingerprint string) (string, error) {
 	defer trace.Region("look for fingerprint %s", fingerprint)()
 	return ws.Lookup(fingerprint)
 }
 
-// reason is what went wrong with a path, without the path: the caller names it.
+// reason returns the cause of an error without the path, which the caller names.
 func reason(err error) error {
 	var path *fs.PathError
 	if errors.As(err, &path) {
@@ -435,7 +440,7 @@ func reason(err error) error {
 	return err
 }
 
-// copyInputs fills a run's artifacts with those of the inputs to be copied.
+// copyInputs copies the artifacts of the copied inputs into the run's artifacts.
 func copyInputs(ctx context.Context, ws *workspace.Workspace, r workspace.Run, inputs []step.PinnedInput) error {
 	for _, in := range inputs {
 		if !in.Copied {
