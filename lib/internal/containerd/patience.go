@@ -11,11 +11,12 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// patience bounds each call, and puts into words what gRPC says of a connection.
+// patience is the time limit of each call. It also replaces gRPC's errors about connections
+// with readable ones.
 type patience time.Duration
 
-// unbounded are the calls that take as long as a command runs or a layer is large,
-// and those that a pull makes while it writes.
+// unbounded are the calls without a time limit: they take as long as a command runs or as
+// the size of a layer demands.
 var unbounded = map[string]bool{
 	"/containerd.services.tasks.v1.Tasks/Wait":      true,
 	"/containerd.services.diff.v1.Diff/Apply":       true,
@@ -44,7 +45,7 @@ func (p patience) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.Cl
 	return &stream{s, p, ctx, method, cancel}, nil
 }
 
-// stream frees its timer when it ends.
+// stream stops its timer when it ends.
 type stream struct {
 	grpc.ClientStream
 	patience patience
@@ -62,7 +63,8 @@ func (s *stream) RecvMsg(m any) error {
 	return err
 }
 
-// words replaces the two errors that are not containerd's own answer.
+// words replaces the two errors that do not come from containerd: no answer in time, and a
+// lost connection.
 func (p patience) words(ctx context.Context, method string, err error) error {
 	switch status.Code(err) {
 	case codes.DeadlineExceeded:
