@@ -1,9 +1,9 @@
-// bench times a whole step beside what others need for the same container, and
-// each verb alone. It prints medians of rounds in which everything has its turn,
-// so that a machine that slows down slows down all of them.
+// bench measures how long a whole step takes, compared with ctr and runc running the same
+// container, and how long each verb takes. Each round runs everything once, so that a machine
+// which slows down affects all of them. It prints medians.
 //
-// It runs as `make bench` has it: the verbs, ctr and runc on PATH, containerd
-// at $CONTAINERD_ADDRESS, an image called busybox in the namespace pipex.
+// `make bench` runs it. It needs the verbs, ctr and runc on PATH, containerd at
+// $CONTAINERD_ADDRESS, and the image busybox in the namespace pipex.
 package main
 
 import (
@@ -27,7 +27,7 @@ func main() {
 	}
 }
 
-// bench collects times by name, in the order in which names first come up.
+// bench collects times by name, in the order in which the names are first used.
 type bench struct {
 	dir   string
 	names []string
@@ -76,7 +76,7 @@ func (b *bench) round(i int) error {
 	return nil
 }
 
-// step is prepare, exec of true, commit, link: each timed, and all of them.
+// step measures prepare, exec of true, commit and link: each of them, and all together.
 func (b *bench) step() error {
 	began := time.Now()
 	id, err := b.run("  prepare", "pipex-prepare", "--step", "bench", "--image", "busybox", "--", "true")
@@ -96,7 +96,7 @@ func (b *bench) step() error {
 	return b.time("discard", "pipex-discard", id)
 }
 
-// containerless are the verbs where they ask containerd nothing.
+// containerless measures the verbs on runs without a container.
 func (b *bench) containerless() error {
 	id, err := b.run("prepare, no image", "pipex-prepare")
 	if err != nil {
@@ -133,7 +133,7 @@ func (b *bench) add(name string, d time.Duration) {
 	b.times[name] = append(b.times[name], d)
 }
 
-// bundle makes what runc runs: the same binary as in the image, and true.
+// bundle makes the bundle that runc runs: true, from the same busybox as in the image.
 func (b *bench) bundle() error {
 	root := filepath.Join(b.dir, "rootfs")
 	for _, dir := range []string{"bin", "proc", "dev", "sys"} {

@@ -10,7 +10,7 @@ import (
 	pipex "pipex/lib"
 )
 
-// A run without a container is filled by whoever prepares it.
+// A run without an image has no container: the caller writes its artifacts.
 func Example() {
 	ctx := context.Background()
 	workdir, err := os.MkdirTemp("", "pipex-")
@@ -53,7 +53,7 @@ func Example() {
 	// <nil>
 }
 
-// Errors tell what they are.
+// The kind of an error is found with errors.Is and errors.As.
 func ExampleOpen() {
 	_, err := pipex.Open("/nowhere", "default")
 	fmt.Println(errors.Is(err, pipex.ErrNoWorkspace))
@@ -65,8 +65,9 @@ func ExampleOpen() {
 	// true
 }
 
-// Without a containerd the workspace's half is pruned, and Warn is told. Age decides:
-// Now is for a caller who knows that nobody is between two verbs.
+// Without a containerd, Prune still removes runs from the workspace and calls Warn.
+// It keeps young runs. Pass Now only if no other process has committed a run that it
+// still has to link.
 func ExampleWorkspace_Prune() {
 	ctx := context.Background()
 	workdir, err := os.MkdirTemp("", "pipex-")

@@ -1,5 +1,6 @@
-// Package pipex runs the steps of a pipeline in containers, from Go: all that the six
-// verbs do. A run is prepared, executed, committed and named; containerd does the rest.
+// Package pipex runs the steps of a pipeline in containers. It offers to Go programs
+// what the six commands offer to scripts: prepare, execute, commit, link, discard and
+// prune runs. The containers run in containerd.
 //
 //	ws, err := pipex.Create("workdir", "default")
 //	run, err := ws.Prepare(ctx, pipex.Prepare{Spec: pipex.Spec{Step: "count", Image: "busybox", ...}})
@@ -7,14 +8,14 @@
 //	_, err = ws.Commit(ctx, run.RunID, pipex.Commit{})
 //	err = ws.Link(ctx, "count", run.RunID)
 //
-// Zero values are the defaults everywhere. Contexts end waiting, and whatever has not
-// begun to change the workspace; what each call does once it has begun is said there.
-// Any number of processes and goroutines may work in one workspace at once. Nothing is
-// written to the process's own streams or loggers, and nothing is read from its
-// environment.
+// The zero value of every option is its default. A cancelled context ends a wait, and a
+// call that has not changed the workspace yet; each call's own documentation says what
+// happens later. Any number of processes and goroutines may use one workspace at once.
+// The package writes nothing to the process's standard streams or loggers, and reads
+// nothing from its environment.
 //
-// An error tells what it is with [errors.Is] and [errors.As]: [ErrNoRun] and the like,
-// [*BusyError], [*UsageError].
+// Use [errors.Is] and [errors.As] to find the kind of an error: one of the Err variables
+// below, [*BusyError], [*UsageError] or [*NameError].
 package pipex
 
 import (
@@ -31,7 +32,7 @@ import (
 	"pipex/lib/workspace"
 )
 
-// What the calls take and return.
+// The types that the calls take and return.
 type (
 	Spec     = step.Spec
 	Options  = step.Options
@@ -56,10 +57,10 @@ type (
 	NameError  = name.Error
 )
 
-// Now, as [Prune].OlderThan, keeps nothing for its age.
+// Now, as [Prune].OlderThan, keeps no run because of its age.
 const Now = reap.Now
 
-// What an error may be.
+// Errors to compare with [errors.Is].
 var (
 	ErrNoWorkspace   = workspace.ErrNoWorkspace
 	ErrNoRun         = workspace.ErrNoRun
@@ -71,19 +72,20 @@ var (
 	ErrNotSuccessful = workspace.ErrNotSuccessful
 )
 
-// Workspace is a workspace and the containerd that its runs use. It holds nothing open.
-// The embedded [workspace.Workspace] finds runs, links and caches.
+// Workspace is a workspace and the containerd that its runs use. It keeps no files or
+// connections open and need not be closed. The embedded [workspace.Workspace] finds
+// runs, links and caches.
 type Workspace struct {
 	*workspace.Workspace
 	Containerd Containerd
 	CNI        CNI
-	// Warn is told of what went wrong without being a failure; it may be nil.
+	// Warn is called with errors that do not make a call fail; it may be nil.
 	Warn func(error)
 
 	workdir string
 }
 
-// Create opens a workspace and makes it first if there is none.
+// Create opens a workspace, and creates it first if it does not exist.
 func Create(workdir, id string) (*Workspace, error) {
 	ws, err := workspace.Create(workdir, id)
 	if err != nil {
@@ -92,7 +94,7 @@ func Create(workdir, id string) (*Workspace, error) {
 	return &Workspace{Workspace: ws, workdir: workdir}, nil
 }
 
-// Open opens a workspace; the error wraps [ErrNoWorkspace] if there is none.
+// Open opens an existing workspace. The error wraps [ErrNoWorkspace] if it does not exist.
 func Open(workdir, id string) (*Workspace, error) {
 	ws, err := workspace.Open(workdir, id)
 	if err != nil {
@@ -105,7 +107,7 @@ func (w *Workspace) place() run.Place {
 	return run.Place{Workdir: w.workdir, Workspace: w.ID, Containerd: w.Containerd, CNI: w.CNI, Warn: w.Warn}
 }
 
-// Prepare makes an open run of a step; see [prepare.Prepare].
+// Prepare creates an open run of a step; see [prepare.Prepare].
 func (w *Workspace) Prepare(ctx context.Context, opt Prepare) (*Prepared, error) {
 	return prepare.Prepare(ctx, w.place(), opt)
 }
@@ -115,8 +117,8 @@ func (w *Workspace) Exec(ctx context.Context, id string, opt Exec) (int, error) 
 	return exec.Exec(ctx, w.place(), id, opt)
 }
 
-// Commit publishes an open run; see [run.Commit]. What the run owns in containerd is
-// removed before Commit returns. If that fails, Warn is told, and prune does it later.
+// Commit publishes an open run; see [run.Commit]. It then removes the run's objects from
+// containerd. If that fails, it calls Warn; Prune removes them later.
 func (w *Workspace) Commit(ctx context.Context, id string, opt Commit) (*Meta, error) {
 	m, owns, err := run.Commit(ctx, w.place(), id, opt)
 	if err == nil && owns {
@@ -135,8 +137,8 @@ func (w *Workspace) Discard(ctx context.Context, id string) error {
 	return reap.Discard(ctx, w.place(), id)
 }
 
-// Prune removes what nothing refers to and returns the ids of the runs that are gone,
-// also with an error; see [reap.Prune].
+// Prune removes what nothing refers to. It returns the ids of the removed runs, also
+// when it returns an error; see [reap.Prune].
 func (w *Workspace) Prune(ctx context.Context, opt Prune) (gone []string, kept Kept, err error) {
 	kept, err = reap.Prune(ctx, w.place(), opt, func(id string) { gone = append(gone, id) })
 	return gone, kept, err

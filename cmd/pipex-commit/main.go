@@ -1,4 +1,4 @@
-// pipex-commit freezes: it publishes runs, atomically and durably.
+// pipex-commit publishes runs, atomically and durably.
 package main
 
 import (
@@ -12,7 +12,7 @@ import (
 	"pipex/lib/workspace"
 )
 
-// committed is a result. DurationMs is how long the run's command took.
+// committed is a result as JSON. DurationMs is how long the run's command took.
 type committed struct {
 	RunID string `json:"run"`
 	*workspace.Artifacts
@@ -25,11 +25,11 @@ func main() {
 		Synopsis: []string{"[OPTION]... RUN...", "--verify [OPTION]... RUN..."},
 		About: "Publish each RUN: its artifacts become read-only, a manifest lists them, and one\n" +
 			"rename moves it to runs/RUN, where it survives power loss. Prints each RUN.\n" +
-			"With --verify, compare committed runs with their manifests, name on stderr what\n" +
-			"differs, and print each RUN that is as it was committed.",
+			"With --verify, compare committed runs with their manifests, print the differences\n" +
+			"on stderr, and print each RUN that has none.",
 		Flags: []ucli.Flag{
-			&ucli.BoolFlag{Name: "allow-failure", Usage: "commit a run whose command failed, too"},
-			&ucli.BoolFlag{Name: "allow-special", Usage: "drop FIFOs, sockets and devices instead of refusing them"},
+			&ucli.BoolFlag{Name: "allow-failure", Usage: "also commit a run whose command failed"},
+			&ucli.BoolFlag{Name: "allow-special", Usage: "remove FIFOs, sockets and devices instead of refusing the run"},
 			&ucli.BoolFlag{Name: "verify", Usage: "commit nothing, compare committed runs with their manifests"},
 			cli.Stdin, cli.JSON, cli.NUL,
 		},
@@ -50,7 +50,7 @@ func main() {
 	})
 }
 
-// commit publishes each run, and leaves what they own in containerd to a reaper.
+// commit publishes each run. A pipex-prune in the background removes what they own in containerd.
 func commit(c *cli.Call, ids []string) (int, error) {
 	var left []string
 	status, err := c.Each(ids, func(id string) error {

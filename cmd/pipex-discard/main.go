@@ -1,4 +1,4 @@
-// pipex-discard forgets: afterwards an open run was never prepared.
+// pipex-discard removes open runs, as if they had never been prepared.
 package main
 
 import (
@@ -12,8 +12,8 @@ func main() {
 	cli.Main(cli.Verb{
 		Name:     "pipex-discard",
 		Synopsis: []string{"[OPTION]... RUN..."},
-		About: "Forget each open RUN: kill its container, drop what it owns in containerd, remove\n" +
-			"staging/RUN. A run that is gone is success; a committed one is refused.",
+		About: "Remove each open RUN: kill its container, remove what it owns in containerd, and\n" +
+			"remove staging/RUN. A run that does not exist is success; a committed one is refused.",
 		Flags:    []ucli.Flag{cli.Stdin, cli.NUL},
 		Examples: []string{"pipex-exec \"$run\" || pipex-discard \"$run\""},
 		Do: func(c *cli.Call) (int, error) {

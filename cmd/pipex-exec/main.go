@@ -1,4 +1,4 @@
-// pipex-exec does: it runs the command of a prepared run in its container.
+// pipex-exec runs the command of a prepared run in its container.
 package main
 
 import (
@@ -17,23 +17,24 @@ func main() {
 	cli.Main(cli.Verb{
 		Name:     "pipex-exec",
 		Synopsis: []string{"[OPTION]... RUN [-- COMMAND [ARG]...]"},
-		About: "Run the prepared command of RUN, any number of times on one writable layer. Its\n" +
-			"output is passed on byte for byte and kept in stdout.log and stderr.log. A COMMAND\n" +
-			"replaces the prepared one this time only and does not decide the run's result.",
+		About: "Run the prepared command of RUN in a container. Its output goes to stdout and stderr,\n" +
+			"byte for byte, and to stdout.log and stderr.log. A run can be executed any number of\n" +
+			"times on the same writable layer. A COMMAND replaces the prepared one for this exec\n" +
+			"only and does not decide the run's result.",
 		Flags: []ucli.Flag{
 			&ucli.BoolFlag{Name: "interactive", Aliases: []string{"i"}, Usage: "pass standard input on; it is empty otherwise"},
-			&ucli.BoolFlag{Name: "tty", Aliases: []string{"t"}, Usage: "give the command a terminal, which follows the caller's"},
-			&ucli.StringFlag{Name: "log-max", Usage: "keep the first `SIZE` of each log, for this time"},
-			&ucli.StringFlag{Name: "network", Usage: "`NET` for this time: none, host, bridge, cni:NAME"},
-			&ucli.DurationFlag{Name: "timeout", Usage: "end the command after `TIME`, for this time"},
-			&ucli.DurationFlag{Name: "stop-grace", Usage: "`TIME` between SIGTERM and SIGKILL when the timeout is over (10s)", Value: exec.DefaultGrace},
+			&ucli.BoolFlag{Name: "tty", Aliases: []string{"t"}, Usage: "give the command a terminal of the size of the caller's"},
+			&ucli.StringFlag{Name: "log-max", Usage: "keep only the first `SIZE` of each log, for this exec"},
+			&ucli.StringFlag{Name: "network", Usage: "network `NET` for this exec: none, host, bridge, cni:NAME"},
+			&ucli.DurationFlag{Name: "timeout", Usage: "end the command after `TIME`, for this exec"},
+			&ucli.DurationFlag{Name: "stop-grace", Usage: "`TIME` between SIGTERM and SIGKILL after the timeout (10s)", Value: exec.DefaultGrace},
 		},
 		Statuses: []string{
-			"0-255  the command's own",
-			"124    timed out and was ended",
+			"0-255  the command's own status",
+			"124    the command timed out and was ended",
 			"125    pipex-exec itself failed, wrong usage included",
-			"126    the command cannot be executed",
-			"127    there is no such command",
+			"126    the command is not executable",
+			"127    the command does not exist",
 			"128+N  the command was ended by signal N",
 		},
 		Examples: []string{"pipex-exec --network host \"$run\" -- apk add curl && pipex-exec \"$run\""},
@@ -66,7 +67,7 @@ func run(c *cli.Call) (int, error) {
 		Grace: c.Duration("stop-grace"), Stdout: os.Stdout, Stderr: os.Stderr, Lookup: os.LookupEnv, Signals: c.Signals,
 	}
 	if opt.Grace == 0 {
-		opt.Grace = -1 // said to be none
+		opt.Grace = -1 // --stop-grace 0: kill at once
 	}
 	if opt.EnvProgram, err = os.Executable(); err != nil {
 		return 0, err

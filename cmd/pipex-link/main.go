@@ -1,4 +1,4 @@
-// pipex-link names: it points a step at a committed run.
+// pipex-link points a step at a committed run.
 package main
 
 import (
@@ -14,13 +14,14 @@ func main() {
 	cli.Main(cli.Verb{
 		Name:     "pipex-link",
 		Synopsis: []string{"[OPTION]... STEP RUN", "[OPTION]... STEP", "[OPTION]...", "[OPTION]... --delete STEP"},
-		About: "Point STEP at the committed RUN, atomically; print the run that STEP points at;\n" +
-			"list STEP<TAB>RUN; or remove the name, never the run.",
+		About: "With STEP and RUN, point STEP at the committed RUN, atomically. With STEP, print the\n" +
+			"run that it points at. Without operands, list STEP<TAB>RUN. With --delete, remove the\n" +
+			"link of STEP, never the run.",
 		Flags: []ucli.Flag{
-			&ucli.BoolFlag{Name: "delete", Aliases: []string{"d"}, Usage: "remove the name of a step"},
+			&ucli.BoolFlag{Name: "delete", Aliases: []string{"d"}, Usage: "remove the link of a step"},
 			cli.JSON, cli.NUL,
 		},
-		Examples: []string{"pipex-link count \"$run\" && ls \"workdir/default/step-runs/$(echo count)/artifacts\""},
+		Examples: []string{"pipex-link count \"$run\" && ls workdir/default/step-runs/count/artifacts"},
 		Plain:    true,
 		Do:       link,
 	})

@@ -15,10 +15,11 @@ type fingerprint struct {
 	Ingredients json.RawMessage `json:"ingredients"`
 }
 
-// explain fetches no image: one that is not here has no run.
+// explain prints what differs from the step's run, or the fingerprint. It fetches no image: if the
+// image is missing, no run on this machine can be up to date.
 func explain(c *cli.Call, opt prepare.Options) (int, error) {
 	if opt.Spec.Step == "" && c.Bool("explain") {
-		return 0, name.Usage("--explain compares with a step's run: name the step with --step")
+		return 0, name.Usage("--explain compares with the run of a step; name the step with --step")
 	}
 	e, err := prepare.Explain(c.Context.Context, c.Place(), opt)
 	if errors.Is(err, prepare.ErrNoImage) && c.Bool("explain") {

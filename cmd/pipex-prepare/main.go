@@ -1,5 +1,5 @@
-// pipex-prepare decides: it turns everything that could change about a step
-// into something that cannot, and prints the id of the run.
+// pipex-prepare creates an open run of a step and prints its id. It pins everything that could
+// change: images, inputs and host paths.
 package main
 
 import (
@@ -13,18 +13,18 @@ func main() {
 	cli.Main(cli.Verb{
 		Name:     "pipex-prepare",
 		Synopsis: []string{"[--step STEP] [OPTION]... [-- COMMAND [ARG]...]"},
-		About: "Make an open run: image, inputs and host paths are resolved now and recorded\n" +
-			"in staging/RUN/meta.json. Prints RUN, which pipex-exec, -commit and -discard read.",
+		About: "Create an open run: image, inputs and host paths are resolved now and recorded in\n" +
+			"staging/RUN/meta.json. Prints RUN, for pipex-exec, pipex-commit and pipex-discard.",
 		Flags: append(cli.PrepareFlags(),
-			&ucli.BoolFlag{Name: "explain", Usage: "make nothing, print what differs from the step's run; exit 3 if a run has it all"},
-			&ucli.BoolFlag{Name: "fingerprint", Usage: "make nothing, print the fingerprint, with --json all that it is made of"},
+			&ucli.BoolFlag{Name: "explain", Usage: "create nothing, print what differs from the step's run; exit 3 if a run has this fingerprint"},
+			&ucli.BoolFlag{Name: "fingerprint", Usage: "create nothing, print the fingerprint, with --json also what it is computed from"},
 			cli.JSON, cli.NUL),
 		Statuses: []string{
 			"0    done: the printed run is open",
 			"1    no: no such input",
-			"3    with --cached or --explain: up to date, a committed run has it all; nothing was created",
-			"128  could not: the reason is on stderr and nothing is half done",
-			"129  wrong usage: nothing was touched",
+			"3    with --cached or --explain: a committed run has this fingerprint; nothing was created",
+			"128  failed: the reason is on stderr, and nothing is half done",
+			"129  wrong usage: nothing was changed",
 		},
 		Examples: []string{"run=$(pipex-prepare --step count --image busybox --input lines \\", "    -- sh -c 'wc -l </input/lines/all >/output/n') && pipex-exec \"$run\""},
 		Command:  true,

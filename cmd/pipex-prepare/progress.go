@@ -12,11 +12,11 @@ import (
 	"golang.org/x/term"
 )
 
-// plainPause is how often the state of a pull is printed where there is no terminal.
+// plainPause is the time between two reports of a pull without a terminal.
 const plainPause = 10 * time.Second
 
-// pulling prints how far a pull has come, unless --quiet is given: in one line that is
-// rewritten on a terminal, and in a line now and then elsewhere.
+// pulling returns a function that prints the progress of a pull, or nil with --quiet. On a terminal it
+// rewrites one line; elsewhere it prints a line every plainPause.
 func pulling(c *cli.Call) func(prepare.Progress) {
 	if c.Bool("quiet") {
 		return nil
@@ -44,7 +44,7 @@ func pulling(c *cli.Call) func(prepare.Progress) {
 	}
 }
 
-// text is one line; empty for a failure, which the error tells.
+// text returns the progress in one line; "" for a failure, since the error says more.
 func text(p prepare.Progress, since time.Duration) string {
 	const verb = "pipex-prepare"
 	size := func(n int64) string { return units.HumanSizeWithPrecision(float64(n), 3) }

@@ -1,4 +1,4 @@
-// pipex-prune reclaims: it removes what nothing refers to, in both halves.
+// pipex-prune removes what nothing refers to, in the workspace and in containerd.
 package main
 
 import (
@@ -13,7 +13,7 @@ import (
 	"pipex/lib/step"
 )
 
-// pruned is a result.
+// pruned is a result as JSON.
 type pruned struct {
 	RunID string `json:"run"`
 }
@@ -22,16 +22,16 @@ func main() {
 	cli.Main(cli.Verb{
 		Name:     "pipex-prune",
 		Synopsis: []string{"[OPTION]..."},
-		About: "Remove the committed runs that are older than an hour and that nothing refers to: no\n" +
-			"step's link, no open run's inputs, not the caller. Then remove what containerd holds\n" +
-			"for runs that are not open. Prints each removed RUN.",
+		About: "Remove committed runs that are older than an hour, unless a step is linked to them, an\n" +
+			"open run reads them, or --keep names them. Then remove what containerd holds for runs\n" +
+			"that are not open. Prints each removed RUN.",
 		Flags: []ucli.Flag{
-			&ucli.StringSliceFlag{Name: "keep", Usage: "keep `RUN`, too"},
+			&ucli.StringSliceFlag{Name: "keep", Usage: "also keep `RUN`"},
 			cli.Stdin,
 			&ucli.IntFlag{Name: "keep-last", Usage: "keep the latest `N` runs of each step"},
-			&ucli.StringFlag{Name: "older-than", Usage: "only what is older than `AGE`, such as 90s, 12h or 30d; 0s for all", Value: "1h"},
-			&ucli.BoolFlag{Name: "staging", Usage: "open runs too, unless a process holds them or their task runs"},
-			&ucli.StringSliceFlag{Name: "reap", Usage: "remove only what containerd holds for `RUN`, which is committed or gone"},
+			&ucli.StringFlag{Name: "older-than", Usage: "remove only what is older than `AGE`, such as 90s, 12h or 30d; 0s for everything", Value: "1h"},
+			&ucli.BoolFlag{Name: "staging", Usage: "also remove open runs that are old enough and not in use"},
+			&ucli.StringSliceFlag{Name: "reap", Usage: "remove only what containerd holds for `RUN`, unless it is open"},
 			&ucli.BoolFlag{Name: "dry-run", Aliases: []string{"n"}, Usage: "remove nothing, print what would be removed"},
 			cli.JSON, cli.NUL,
 		},
@@ -85,7 +85,7 @@ func prune(c *cli.Call) (int, error) {
 	return 0, err
 }
 
-// left counts what was kept for its age, in words.
+// left says in words how many runs were kept because they are young.
 func left(k reap.Kept) string {
 	var parts []string
 	for _, p := range []struct {

@@ -22,10 +22,10 @@ func globals() []cli.Flag {
 		&cli.StringFlag{Name: "workdir", Usage: "`DIR` of the workspaces ($PIPEX_WORKDIR, " + run.DefaultWorkdir + ")"},
 		&cli.StringFlag{Name: "workspace", Aliases: []string{"w"}, Usage: "`NAME` of the workspace ($PIPEX_WORKSPACE, " + run.DefaultWorkspace + ")"},
 		&cli.StringFlag{Name: "address", Usage: "`SOCKET` of containerd ($CONTAINERD_ADDRESS, " + endpoint.Address + ")"},
-		&cli.StringFlag{Name: "namespace", Usage: "containerd's namespace `NS`, ours alone ($PIPEX_NAMESPACE, " + endpoint.Namespace + ")"},
-		&cli.DurationFlag{Name: "rpc-timeout", Usage: "give up when containerd does not answer a call within `TIME`", Value: endpoint.Patience},
-		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no warnings, errors only"},
-		&cli.BoolFlag{Name: "verbose", Usage: "tell what is done and how long it takes, as PIPEX_TRACE=1 does"},
+		&cli.StringFlag{Name: "namespace", Usage: "containerd namespace `NS` for runs only ($PIPEX_NAMESPACE, " + endpoint.Namespace + ")"},
+		&cli.DurationFlag{Name: "rpc-timeout", Usage: "fail if containerd does not answer a call within `TIME`", Value: endpoint.Patience},
+		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print errors only, no warnings"},
+		&cli.BoolFlag{Name: "verbose", Usage: "print on stderr each part of the work and its time, as PIPEX_TRACE=1 does"},
 		&cli.BoolFlag{Name: "help", Aliases: []string{"h"}, Usage: "print this and exit"},
 		&cli.BoolFlag{Name: "version", Usage: "print the version and exit"},
 	}
@@ -33,12 +33,12 @@ func globals() []cli.Flag {
 
 // JSON, NUL and Stdin are options that several verbs have.
 var (
-	JSON  = &cli.BoolFlag{Name: "json", Usage: "print each result as one JSON object a line"}
-	NUL   = &cli.BoolFlag{Name: "z", Usage: "end each record, read and printed, with NUL instead of a line feed"}
-	Stdin = &cli.BoolFlag{Name: "stdin", Usage: "read more ids from standard input, one a record"}
+	JSON  = &cli.BoolFlag{Name: "json", Usage: "print each result as one JSON object per line"}
+	NUL   = &cli.BoolFlag{Name: "z", Usage: "end each record, read or printed, with NUL instead of a line feed"}
+	Stdin = &cli.BoolFlag{Name: "stdin", Usage: "read more ids from standard input, one per record"}
 )
 
-// Place is where the verb is to work, by option, else by environment, else by default.
+// Place returns the place from the options, else from the environment, else the default.
 func (c *Call) Place() run.Place {
 	pick := func(flag, env string) string {
 		if v := c.String(flag); v != "" {
@@ -61,7 +61,8 @@ func (c *Call) Place() run.Place {
 	}.WithDefaults()
 }
 
-// Caller is the user behind sudo(8), or else root: whom root of a container is mapped to.
+// Caller returns the user and group that called sudo(8), or else root. Root of a container with
+// a user namespace is mapped to them.
 func (c *Call) Caller() (id struct{ UID, GID uint32 }) {
 	for variable, field := range map[string]*uint32{"SUDO_UID": &id.UID, "SUDO_GID": &id.GID} {
 		if n, err := strconv.ParseUint(os.Getenv(variable), 10, 32); err == nil {
@@ -83,30 +84,30 @@ func (c *Call) IsSet(name string) bool {
 	return c.given[name]
 }
 
-// Warn tells people of something that is not a failure, unless --quiet is given.
+// Warn prints a warning to stderr, unless --quiet is given.
 func (c *Call) Warn(err error) {
 	if err != nil && !c.Bool("quiet") {
 		fmt.Fprintf(os.Stderr, "%s: warning: %s\n", c.verb.Name, oneLine(err))
 	}
 }
 
-// Say tells people something in one line, unless --quiet is given.
+// Say prints a line to stderr, unless --quiet is given.
 func (c *Call) Say(format string, args ...any) {
 	if !c.Bool("quiet") {
 		fmt.Fprintf(os.Stderr, "%s: %s\n", c.verb.Name, fmt.Sprintf(format, args...))
 	}
 }
 
-// Fail tells people of an error and returns its status, for a verb that goes
-// on with its next operand.
+// Fail prints an error to stderr and returns its exit status. It is for verbs that continue
+// with the next operand.
 func (c *Call) Fail(err error) int { return c.verb.fail(err) }
 
-// Operands refuses fewer than min or more than max operands; max < 0 is any
-// number.
+// Operands returns an error if there are fewer than min or more than max operands; max < 0 means
+// no limit.
 func (c *Call) Operands(min, max int) error {
 	n := len(c.Args)
 	if n > max && max == 0 && c.verb.Command {
-		return name.Usage("%q is no option, and the command comes after --: %s %s", c.Args[0], c.verb.Name, c.verb.Synopsis[0])
+		return name.Usage("%q is not an option; the command comes after --: %s %s", c.Args[0], c.verb.Name, c.verb.Synopsis[0])
 	}
 	if n < min || max >= 0 && n > max {
 		return name.Usage("wrong number of operands: %s %s", c.verb.Name, strings.Join(c.verb.Synopsis, ", or "+c.verb.Name+" "))
@@ -114,7 +115,7 @@ func (c *Call) Operands(min, max int) error {
 	return nil
 }
 
-// IDs are the operands and, with --stdin, the records of standard input.
+// IDs returns the operands and, with --stdin, the records of standard input.
 func (c *Call) IDs() ([]string, error) {
 	ids := c.Args
 	if !c.Bool("stdin") {
@@ -160,7 +161,7 @@ func splitNUL(data []byte, atEOF bool) (int, []byte, error) {
 	return 0, nil, nil
 }
 
-// Print prints one result: its fields between tabs, or as JSON.
+// Print prints one result: its fields separated by tabs or, with --json, as a JSON object.
 func (c *Call) Print(result any, fields ...string) error {
 	line := strings.Join(fields, "\t")
 	if c.Bool("json") {
@@ -180,14 +181,14 @@ func (c *Call) Print(result any, fields ...string) error {
 	return nil
 }
 
-// Each does something with each id, and goes on with the next one after it has told
-// people of a failure. The status is the worst one.
+// Each calls do with each id. If do fails, Each prints the error and continues with the next id.
+// It returns the highest status.
 func (c *Call) Each(ids []string, do func(id string) error) (int, error) {
 	status := StatusDone
 	for _, id := range ids {
 		if err := do(id); err != nil {
 			if c.Context.Context.Err() != nil {
-				return status, err // interrupted: no next one
+				return status, err // interrupted, so stop
 			}
 			status = max(status, c.Fail(err))
 		}

@@ -1,9 +1,9 @@
-// Package cli is what the six mains share: how options are read, how results
-// are printed, and how an error becomes one line and an exit status.
+// Package cli is what the six main programs share: reading options, printing results, and
+// turning an error into one line and an exit status.
 //
-// The output policy: stdout carries results only, one record a line; everything
-// for a person goes to stderr, behind the verb's name, in lower case and
-// without a full stop; success says nothing. There are no prompts.
+// The output policy: stdout carries only results, one record per line. Everything for people
+// goes to stderr, after the verb's name, in lower case and without a full stop. A verb that
+// succeeds prints nothing else. There are no prompts.
 package cli
 
 import (
@@ -26,7 +26,7 @@ import (
 	"pipex/lib/workspace"
 )
 
-// The exit statuses of all verbs but exec, as git's plumbing has them.
+// The exit statuses of all verbs except exec, the same as of git's plumbing.
 const (
 	StatusDone     = 0
 	StatusNo       = 1
@@ -38,23 +38,24 @@ const (
 // Verb is one of the six binaries.
 type Verb struct {
 	Name string
-	// Synopsis is what follows the name in each form of the call.
+	// Synopsis has the arguments after the name, for each form of the call.
 	Synopsis []string
-	// About says in a sentence or two what the verb does.
+	// About says in one or two sentences what the verb does.
 	About string
 	Flags []cli.Flag
-	// Statuses are lines for EXIT STATUS; the common ones when empty.
+	// Statuses are lines for EXIT STATUS; nil for the common ones.
 	Statuses []string
 	// Examples are lines of shell.
 	Examples []string
-	// Command says that what follows -- is a container's command.
+	// Command says that the arguments after -- are a container's command.
 	Command bool
 	// Failed is the status of every failure, for a verb that also forwards signals
 	// to a command; 0 for the others, whose errors have statuses of their own.
 	Failed int
-	// Plain says that the verb has nothing to do with containerd.
+	// Plain says that the verb does not use containerd.
 	Plain bool
-	// Do does it and returns the exit status; an error decides by itself.
+	// Do does the work and returns the exit status. If it returns an error, the error
+	// decides the status.
 	Do func(*Call) (int, error)
 }
 
@@ -63,13 +64,13 @@ type Call struct {
 	*cli.Context
 	verb  *Verb
 	given map[string]bool // the options that were given; see IsSet
-	// Args are the operands, Command what follows --.
+	// Args are the operands. Command is what follows --.
 	Args, Command []string
-	// Signals are those received, for a verb that forwards them.
+	// Signals receives the signals to forward, for a verb with Exec.
 	Signals chan os.Signal
 }
 
-// Main runs the verb and ends the process.
+// Main runs the verb with the process's arguments and exits.
 func Main(v Verb) { os.Exit(v.run(os.Args)) }
 
 func (v *Verb) run(args []string) int {
@@ -109,7 +110,7 @@ func (v *Verb) run(args []string) int {
 	return v.fail(err)
 }
 
-// cut separates a command from the options at the first --.
+// cut splits args at the first --.
 func cut(args []string) (options, command []string, ok bool) {
 	if i := slices.Index(args, "--"); i >= 0 {
 		return args[:i], args[i+1:], true
@@ -117,11 +118,11 @@ func cut(args []string) (options, command []string, ok bool) {
 	return args, nil, false
 }
 
-// signals makes the context of a call, which a signal ends, unless the verb
-// forwards signals, and tells which one it was.
+// signals returns the context of a call and a function that returns the signal which ended it, or
+// 0. If the verb forwards signals, they do not end the context.
 func (v *Verb) signals(call *Call) (context.Context, func() syscall.Signal) {
 	if v.Failed != 0 {
-		signal.Ignore(syscall.SIGPIPE) // a reader that went away is not our end
+		signal.Ignore(syscall.SIGPIPE) // if the reader is gone, the command goes on
 		signal.Notify(call.Signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
 		return context.Background(), func() syscall.Signal { return 0 }
 	}
@@ -144,8 +145,8 @@ func (v *Verb) signals(call *Call) (context.Context, func() syscall.Signal) {
 
 func init() { cli.HelpFlag, cli.VersionFlag = nil, nil } // ours are among the globals
 
-// app is urfave's application with its habits that would break the output
-// policy turned off.
+// app returns an application of urfave/cli without those of its features that break the output
+// policy.
 func (v *Verb) app(action cli.ActionFunc) *cli.App {
 	return &cli.App{
 		Name:                      v.Name,
@@ -173,7 +174,7 @@ func (v *Verb) app(action cli.ActionFunc) *cli.App {
 	}
 }
 
-// usage puts the flag package's words into ours.
+// usage turns the flag package's error into a [*name.UsageError] in our words.
 func (v *Verb) usage(err error) error {
 	msg := err.Error()
 	if option, ok := strings.CutPrefix(msg, "flag provided but not defined: -"); ok {
@@ -188,11 +189,11 @@ func (v *Verb) usage(err error) error {
 		option, _, _ = strings.Cut(option, ":")
 		msg = fmt.Sprintf("%s for --%s", value, option)
 	}
-	return name.Usage("%s; %s --help tells the options", msg, v.Name)
+	return name.Usage("%s; %s --help lists the options", msg, v.Name)
 }
 
-// check refuses operands that look like options, and options that are empty: a script's
-// variable is not set.
+// check refuses operands that look like options, and options with an empty value, since most
+// likely a script's variable is not set.
 func (c *Call) check() error {
 	c.Args = c.Context.Args().Slice()
 	if !c.verb.Command {
@@ -215,8 +216,8 @@ func (c *Call) check() error {
 	return nil
 }
 
-// traceTo turns tracing on: empty or 0 is off, 1 is stderr, anything else is the path of
-// a file to append to.
+// traceTo turns tracing on, as $PIPEX_TRACE says: empty or 0 is off, 1 is stderr, anything else is
+// the path of a file to append to.
 func traceTo(dest string) error {
 	switch dest {
 	case "", "0":
@@ -232,7 +233,7 @@ func traceTo(dest string) error {
 	return nil
 }
 
-// fail tells people what went wrong, in one line, and returns the status.
+// fail prints an error to stderr, in one line, and returns its exit status.
 func (v *Verb) fail(err error) int {
 	fmt.Fprintf(os.Stderr, "%s: %s\n", v.Name, oneLine(err))
 	if v.Failed != 0 {
@@ -241,12 +242,12 @@ func (v *Verb) fail(err error) int {
 	return Status(err)
 }
 
-// oneLine is an error's message without line breaks, which a name may hold.
+// oneLine returns an error's message without line breaks.
 func oneLine(err error) string {
 	return strings.NewReplacer("\n", "; ", "\r", " ").Replace(err.Error())
 }
 
-// Status is the exit status that stands for an error, in all verbs but exec.
+// Status returns the exit status for an error, for all verbs except exec.
 func Status(err error) int {
 	var usage *name.UsageError
 	var wrong *name.Error

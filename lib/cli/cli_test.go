@@ -19,8 +19,8 @@ import (
 	"pipex/lib/workspace"
 )
 
-// called runs a verb that does what do says and returns its status, its call,
-// and what went to stdout and stderr.
+// called runs a verb that calls do. It returns the status, the call, and what was written to stdout
+// and stderr.
 func called(t *testing.T, v Verb, do func(*Call) (int, error), args ...string) (status int, call *Call, stdout, stderr string) {
 	t.Helper()
 	v.Name, v.Synopsis, v.About, v.Examples = "pipex-try", []string{"[OPTION]... RUN..."}, "Try.", []string{"pipex-try x"}
@@ -80,7 +80,7 @@ func TestStatuses(t *testing.T) {
 	}
 }
 
-// An error is one line, whatever it holds.
+// An error is printed in one line, whatever its message contains.
 func TestErrorIsOneLine(t *testing.T) {
 	_, _, _, stderr := called(t, Verb{}, func(*Call) (int, error) { return 0, errors.New("a\nb\r\nc") })
 	if stderr != "pipex-try: a; b ; c\n" {
@@ -102,7 +102,7 @@ func TestOperandsOptionsCommand(t *testing.T) {
 			t.Errorf("%q: %+v %q", c.args, call, stderr)
 		}
 	}
-	// Without a command what follows -- are operands, that begin with no hyphen.
+	// If the verb takes no command, the arguments after -- are operands.
 	_, call, _, _ := called(t, Verb{}, done, "a", "--", "b")
 	if !slices.Equal(call.Args, []string{"a", "b"}) {
 		t.Errorf("%q", call.Args)
@@ -115,7 +115,7 @@ func TestWrongUsage(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"--nope"}, `unknown option "--nope"; pipex-try --help tells the options`},
+		{[]string{"--nope"}, `unknown option "--nope"; pipex-try --help lists the options`},
 		{[]string{"-n"}, `unknown option "-n"; `},
 		{[]string{"--text"}, `option "--text" needs a value; `},
 		{[]string{"--text", ""}, `--text is empty`},
@@ -188,8 +188,7 @@ func TestPrint(t *testing.T) {
 	}
 }
 
-// With many ids one that fails does not keep the others from being done, and
-// the worst status is the call's.
+// If one id fails, the others are still done, and the status is the highest one.
 func TestEachGoesOn(t *testing.T) {
 	var did []string
 	status, _, _, stderr := called(t, Verb{}, func(c *Call) (int, error) {

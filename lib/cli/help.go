@@ -11,8 +11,8 @@ import (
 var commonStatuses = []string{
 	"0    done",
 	"1    no: no such workspace, run or step; not successful; in use",
-	"128  could not: the reason is on stderr and nothing is half done",
-	"129  wrong usage: nothing was touched",
+	"128  failed: the reason is on stderr, and nothing is half done",
+	"129  wrong usage: nothing was changed",
 }
 
 // help prints the verb's help: synopsis, options, exit statuses, example.
@@ -40,7 +40,7 @@ func (v *Verb) help(w io.Writer) error {
 	return err
 }
 
-// describe is a flag's names, with the word for its value, and what it does.
+// describe returns a flag's names, with a placeholder for its value, and its description.
 func describe(f cli.Flag) (names, usage string) {
 	doc, _ := f.(cli.DocGenerationFlag)
 	value, usage := placeholder(doc.GetUsage())
@@ -59,7 +59,7 @@ func describe(f cli.Flag) (names, usage string) {
 	return names, usage
 }
 
-// placeholder takes the word between back quotes out of a usage text's quotes.
+// placeholder returns the word between back quotes in a usage text, and the text without the quotes.
 func placeholder(usage string) (value, text string) {
 	before, rest, ok := strings.Cut(usage, "`")
 	if !ok {

@@ -9,11 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Reap starts a reaper in the background: a pipex-prune that removes what the runs own
-// in containerd. It is a session of its own, in no directory of anybody's, with none of
-// the caller's descriptors, so that nobody waits for it: not the reader of a pipe, not a
-// terminal, not make for its jobserver. Should it not start, or die, the next prune does
-// its work.
+// Reap starts a pipex-prune in the background that removes what the runs own in containerd, and does
+// not wait for it. The process has a new session, / as its working directory, and none of the
+// caller's descriptors. So no pipe reader, no terminal and no make (for its jobserver) waits for it. If
+// it does not start, or dies, the next prune does its work.
 func (c *Call) Reap(ids []string) {
 	if len(ids) == 0 {
 		return
@@ -39,8 +38,8 @@ func (c *Call) Reap(ids []string) {
 	}
 }
 
-// sibling is the path of another verb: beside this one, or else on PATH; empty if it is
-// not there.
+// sibling returns the path of another verb: beside this program, or else on PATH, or "" if it is not
+// found.
 func (c *Call) sibling(verb string) string {
 	if self, err := os.Executable(); err == nil {
 		path := filepath.Join(filepath.Dir(self), verb)

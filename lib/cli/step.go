@@ -16,60 +16,60 @@ import (
 	"pipex/lib/step"
 )
 
-// StepFlags are the options that describe a step.
+// StepFlags returns the options that describe a step.
 func StepFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "step", Usage: "`STEP` that the run is of"},
-		&cli.StringFlag{Name: "name", Usage: "`TEXT` that people call the step by"},
+		&cli.StringFlag{Name: "step", Usage: "`STEP` that the run belongs to"},
+		&cli.StringFlag{Name: "name", Usage: "title of the step for people, `TEXT`"},
 		&cli.StringFlag{Name: "image", Usage: "`REF` of the image; without one the run has no container"},
 		&cli.StringFlag{Name: "pull", Usage: "`WHEN` to fetch the image: missing (default), always, never"},
-		&cli.StringFlag{Name: "platform", Usage: "`OS/ARCH[/VARIANT]` of the image, where it has several (this machine's)"},
+		&cli.StringFlag{Name: "platform", Usage: "`OS/ARCH[/VARIANT]` of the image, if it has several (this machine's)"},
 		&cli.StringSliceFlag{Name: "input", Usage: "artifacts of `STEP[=RUN][:PATH]`, read-only, at /input/STEP or PATH"},
-		&cli.StringSliceFlag{Name: "optional-input", Usage: "the same, left out when there are none: `STEP[=RUN][:PATH]`"},
+		&cli.StringSliceFlag{Name: "optional-input", Usage: "the same, left out if there is no such run: `STEP[=RUN][:PATH]`"},
 		&cli.StringSliceFlag{Name: "copy-input", Usage: "artifacts of `STEP[=RUN]`, copied into the output first"},
-		&cli.StringFlag{Name: "output", Usage: "container `PATH` that the step fills (" + step.DefaultOutput + ")"},
+		&cli.StringFlag{Name: "output", Usage: "container `PATH` that the step writes to (" + step.DefaultOutput + ")"},
 		&cli.StringSliceFlag{Name: "mount", Usage: "host file or directory, read-only: `HOST:PATH`"},
-		&cli.StringSliceFlag{Name: "source", Usage: "a copy that the step can write to of a host file or directory: `HOST:PATH`"},
+		&cli.StringSliceFlag{Name: "source", Usage: "writable copy of a host file or directory: `HOST:PATH`"},
 		&cli.StringSliceFlag{Name: "tmpfs", Usage: "directory in memory: `PATH[:SIZE]`"},
 		&cli.StringSliceFlag{Name: "cache", Usage: "directory that outlives runs: `NAME:PATH[:ro|:exclusive]`"},
 		&cli.StringFlag{Name: "entrypoint", Usage: "`PROGRAM` instead of the image's entrypoint; empty for none"},
-		&cli.StringFlag{Name: "setup", Usage: "shell `SCRIPT` for the first exec to run before the command, with the network on"},
-		&cli.StringFlag{Name: "setup-network", Usage: "`NET` that the setup can reach: host (default), none, bridge, cni:NAME"},
-		&cli.StringSliceFlag{Name: "setup-cache", Usage: "cache of the setup alone: `NAME:PATH[:ro|:exclusive]`"},
-		&cli.StringSliceFlag{Name: "env", Usage: "environment variable `K=V`, or K for its value here"},
-		&cli.StringSliceFlag{Name: "env-file", Usage: "`FILE` with K=V lines; --env wins over it"},
-		&cli.StringSliceFlag{Name: "secret", Usage: "a variable's or a file's value as /run/secrets/NAME, read by exec: `NAME[=FILE]`"},
-		&cli.StringSliceFlag{Name: "secret-env", Usage: "the same, and in the variable NAME: `NAME[=FILE]`"},
+		&cli.StringFlag{Name: "setup", Usage: "shell `SCRIPT` that the first exec runs before the command, with network"},
+		&cli.StringFlag{Name: "setup-network", Usage: "network `NET` of the setup: host (default), none, bridge, cni:NAME"},
+		&cli.StringSliceFlag{Name: "setup-cache", Usage: "cache for the setup only: `NAME:PATH[:ro|:exclusive]`"},
+		&cli.StringSliceFlag{Name: "env", Usage: "environment variable `K=V`, or K to take its value from the caller"},
+		&cli.StringSliceFlag{Name: "env-file", Usage: "`FILE` with K=V lines; --env overrides it"},
+		&cli.StringSliceFlag{Name: "secret", Usage: "secret in /run/secrets/NAME, read by exec from the variable NAME or FILE: `NAME[=FILE]`"},
+		&cli.StringSliceFlag{Name: "secret-env", Usage: "the same, and also as the step's variable NAME: `NAME[=FILE]`"},
 		&cli.StringFlag{Name: "cwd", Usage: "working directory `PATH` (the image's)"},
 		&cli.StringFlag{Name: "user", Usage: "`UID[:GID]` or NAME[:GROUP] (the image's)"},
-		&cli.BoolFlag{Name: "userns", Usage: "root of the container is the caller (of sudo), and others are subordinate users"},
-		&cli.StringFlag{Name: "network", Usage: "`NET` that the step can reach: none (default), host, bridge, cni:NAME"},
+		&cli.BoolFlag{Name: "userns", Usage: "map root of the container to the caller (of sudo), and other users to subordinate ids"},
+		&cli.StringFlag{Name: "network", Usage: "network `NET` of the step: none (default), host, bridge, cni:NAME"},
 		&cli.DurationFlag{Name: "timeout", Usage: "end the command after `TIME`, such as 90s or 1h30m"},
-		&cli.StringFlag{Name: "memory", Usage: "limit of memory, `SIZE` such as 512m; what needs more is killed"},
+		&cli.StringFlag{Name: "memory", Usage: "limit of memory, `SIZE` such as 512m; a step that needs more is killed"},
 		&cli.Float64Flag{Name: "cpus", Usage: "limit of processors, `N` such as 1.5"},
 		&cli.Int64Flag{Name: "pids", Usage: "limit of processes, `N`"},
-		&cli.StringSliceFlag{Name: "ulimit", Usage: "limit of each process, as setrlimit(2) has it: `NAME=SOFT[:HARD]`"},
+		&cli.StringSliceFlag{Name: "ulimit", Usage: "limit of each process, as for setrlimit(2): `NAME=SOFT[:HARD]`"},
 		&cli.StringFlag{Name: "shm-size", Usage: "`SIZE` of /dev/shm (64m)"},
-		&cli.StringFlag{Name: "log-max", Usage: "keep the first `SIZE` of what each exec writes to stdout, and to stderr"},
-		&cli.BoolFlag{Name: "no-init", Usage: "the command is process 1 itself, without tini before it"},
+		&cli.StringFlag{Name: "log-max", Usage: "keep only the first `SIZE` of each exec's stdout, and of its stderr"},
+		&cli.BoolFlag{Name: "no-init", Usage: "run the command as process 1, without tini"},
 		&cli.StringSliceFlag{Name: "device", Usage: "device by its CDI name, `VENDOR/CLASS=NAME`"},
 		&cli.StringSliceFlag{Name: "cap-add", Usage: "give the step a `CAPABILITY`, such as NET_RAW, or ALL"},
 		&cli.StringSliceFlag{Name: "cap-drop", Usage: "take a `CAPABILITY` from the step, or ALL"},
-		&cli.BoolFlag{Name: "read-only", Usage: "a root file system that cannot be written"},
-		&cli.StringFlag{Name: "hostname", Usage: "what the container calls itself, `NAME` (" + step.DefaultHostname + ")"},
-		&cli.StringFlag{Name: "spec", Usage: "all of the above as JSON from `FILE`, or - for standard input; other options add to it"},
+		&cli.BoolFlag{Name: "read-only", Usage: "make the root file system read-only"},
+		&cli.StringFlag{Name: "hostname", Usage: "host name of the container, `NAME` (" + step.DefaultHostname + ")"},
+		&cli.StringFlag{Name: "spec", Usage: "read all of the above as JSON from `FILE`, or - for standard input; other options add to it"},
 	}
 }
 
 // PrepareFlags are those of pipex-prepare that say how a run is made of the step.
 func PrepareFlags() []cli.Flag {
 	return append(StepFlags(),
-		&cli.StringFlag{Name: "run-id", Usage: "`RUN` to use as the id instead of a new one"},
+		&cli.StringFlag{Name: "run-id", Usage: "use `RUN` as the id instead of a new one"},
 		&cli.StringFlag{Name: "hosts-dir", Usage: "`DIR` of containerd's hosts.toml files, by registry (" + defaultHostsDir + ")", Value: defaultHostsDir},
-		&cli.BoolFlag{Name: "cached", Usage: "print a committed, successful run with the same fingerprint, if any, and exit 3"})
+		&cli.BoolFlag{Name: "cached", Usage: "if a committed, successful run has the same fingerprint, print it and exit 3"})
 }
 
-// defaultHostsDir is where containerd's documentation has them.
+// defaultHostsDir is the directory that containerd's documentation uses.
 const defaultHostsDir = "/etc/containerd/certs.d"
 
 // ParseStep reads the arguments of pipex-prepare, as pipex-prepare reads them, and
@@ -128,8 +128,8 @@ func occurring(words []string, more []cli.Flag) []cli.Flag {
 	return flags
 }
 
-// Spec is the step that the options describe, with host paths made absolute and
-// nothing checked yet.
+// Spec returns the step that the options describe. Host paths are absolute; nothing else is checked
+// yet.
 func (c *Call) Spec() (*step.Spec, error) {
 	s := new(step.Spec)
 	if path := c.String("spec"); path != "" {
@@ -146,7 +146,7 @@ func (c *Call) Spec() (*step.Spec, error) {
 	}
 	dir, err := os.Getwd()
 	if err != nil {
-		return nil, fmt.Errorf("cannot tell the working directory: %w", err)
+		return nil, fmt.Errorf("cannot find the working directory: %w", err)
 	}
 	s.Absolute(dir)
 	return s, nil
@@ -164,7 +164,7 @@ func readSpec(path string) (*step.Spec, error) {
 	return step.ReadSpec(f)
 }
 
-// override replaces what an option says again.
+// override replaces the fields of s for which an option is given.
 func (c *Call) override(s *step.Spec) {
 	for name, field := range map[string]*string{
 		"step": &s.Step, "name": &s.Name, "image": &s.Image, "output": &s.Output, "cwd": &s.Cwd,
@@ -248,7 +248,7 @@ func (c *Call) addSetup(s *step.Spec) error {
 	if s.Setup == nil {
 		for _, option := range []string{"setup-network", "setup-cache"} {
 			if c.IsSet(option) {
-				return name.Usage("--%s is for a --setup, and there is none", option)
+				return name.Usage("--%s needs --setup", option)
 			}
 		}
 		return nil
@@ -308,18 +308,17 @@ func (c *Call) addLimits(s *step.Spec) (err error) {
 		s.Pids = c.Int64("pids")
 	}
 	if c.IsSet("cpus") && s.CPUs == 0 || c.IsSet("pids") && s.Pids == 0 {
-		return name.Usage("a limit of 0 leaves nothing; leave it out for none")
+		return name.Usage("a limit cannot be 0; leave the option out for no limit")
 	}
 	s.Ulimits = append(s.Ulimits, c.StringSlice("ulimit")...)
 	return nil
 }
 
-// Timeout is the --timeout of this call: zero if there is none, and an error
-// for one that ends before it begins.
+// Timeout returns --timeout, or zero if it is not given. It is an error if it is not positive.
 func (c *Call) Timeout() (time.Duration, error) {
 	d := c.Duration("timeout")
 	if c.IsSet("timeout") && d <= 0 {
-		return 0, name.Usage("--timeout %s is not a time to wait", d)
+		return 0, name.Usage("--timeout %s is not positive", d)
 	}
 	return d, nil
 }

@@ -31,7 +31,8 @@ func (x *execution) network() step.Network {
 	return x.meta.Network
 }
 
-// container is what containerd is to run: the decided step, and what is this exec's own.
+// container returns the container to be created: the decided step, with what this exec
+// replaces.
 func (x *execution) container() (*oci.Container, error) {
 	m := x.meta
 	c := &oci.Container{
@@ -59,8 +60,8 @@ func (x *execution) container() (*oci.Container, error) {
 	return c, x.mounts(c)
 }
 
-// variables are the host name, the image's variables and the step's own, of which the
-// later ones win.
+// variables returns HOSTNAME, the image's variables and the step's own. Later ones
+// override earlier ones.
 func (x *execution) variables() []string {
 	var env []string
 	if x.meta.Hostname != "" {
@@ -85,7 +86,7 @@ func (x *execution) variables() []string {
 	return kept
 }
 
-// secrets reads the secrets' values.
+// secrets adds the secrets to c and reads their values.
 func (x *execution) secrets(c *oci.Container) error {
 	for _, s := range x.meta.Secrets {
 		value, err := x.readSecret(s)
@@ -95,7 +96,7 @@ func (x *execution) secrets(c *oci.Container) error {
 		c.Secrets = append(c.Secrets, oci.Secret{Name: s.Name, Value: value, Env: s.Env})
 		if s.Env && c.EnvProgram == "" {
 			if err := secret.CheckProgram(x.EnvProgram); err != nil {
-				return fmt.Errorf("cannot make a variable of secret %q: %w", s.Name, err)
+				return fmt.Errorf("cannot pass secret %q as a variable: %w", s.Name, err)
 			}
 			c.EnvProgram = x.EnvProgram
 		}
@@ -103,7 +104,7 @@ func (x *execution) secrets(c *oci.Container) error {
 	return nil
 }
 
-// maxSecret bounds a secret, in bytes.
+// maxSecret is the greatest size of a secret, in bytes. Larger files belong in a mount.
 const maxSecret = 1 << 20
 
 func (x *execution) readSecret(s step.Secret) ([]byte, error) {
@@ -119,13 +120,13 @@ func (x *execution) readSecret(s step.Secret) ([]byte, error) {
 			return nil, fmt.Errorf("cannot read secret %q: %w", s.Name, err)
 		}
 	} else if !ok {
-		return nil, fmt.Errorf("secret %q is not in the environment: pipex-exec reads it there, or in a file with --secret %s=FILE", s.Name, s.Name)
+		return nil, fmt.Errorf("secret %q is not in the environment: pipex-exec reads it there, or from a file with --secret %s=FILE", s.Name, s.Name)
 	}
 	if len(data) > maxSecret {
-		return nil, fmt.Errorf("secret %q is larger than %d bytes; use --mount for a file as large as that", s.Name, maxSecret)
+		return nil, fmt.Errorf("secret %q is larger than %d bytes; use --mount for a file of that size", s.Name, maxSecret)
 	}
 	if s.Env && bytes.ContainsRune(data, 0) {
-		return nil, fmt.Errorf("secret %q holds a NUL byte, and cannot be an environment variable", s.Name)
+		return nil, fmt.Errorf("secret %q holds a NUL byte and cannot be an environment variable", s.Name)
 	}
 	return data, nil
 }
@@ -140,8 +141,8 @@ func readAtMost(path string, n int64) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, n))
 }
 
-// mounts lists what the container sees of the host. What was there when the run
-// was prepared may be gone by now.
+// mounts adds to c what the container sees of the host. It fails if something has been
+// removed since the run was prepared.
 func (x *execution) mounts(c *oci.Container) error {
 	add := func(what, source, destination string, readOnly, trusted bool) error {
 		if _, err := os.Stat(source); err != nil {
@@ -177,8 +178,8 @@ func (x *execution) mounts(c *oci.Container) error {
 	return errors.Join(errs...)
 }
 
-// cacheMounts are the caches that the command sees: a setup's own come in place of
-// the step's of the same name or at the same path.
+// cacheMounts returns the caches that the command sees. A setup's own cache replaces a
+// cache of the step that has its name or its path.
 func (x *execution) cacheMounts() []step.Cache {
 	if !x.setup {
 		return x.meta.CacheMounts
@@ -190,9 +191,9 @@ func (x *execution) cacheMounts() []step.Cache {
 	return append(others, own...)
 }
 
-// attachNetwork sets up the network that the container is to reach, unless that is the
-// host's, and gives the container the files that name hosts, unless the step mounts
-// files of its own there.
+// attachNetwork sets up the container's network, if CNI provides it. It mounts the
+// hosts and resolv.conf files for the network over those in /etc, unless the step mounts
+// its own there.
 func (x *execution) attachNetwork(ctx context.Context, c *oci.Container) error {
 	var files map[string]string
 	var err error

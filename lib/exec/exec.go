@@ -1,5 +1,6 @@
-// Package exec does: it runs the command of a prepared run in its container, any number
-// of times on one writable layer, and records how it ended.
+// Package exec runs the command of a prepared run in a container and records how it
+// ended. A run can be executed any number of times; all executions share one writable
+// layer.
 package exec
 
 import (
@@ -20,47 +21,47 @@ import (
 )
 
 // Options say what to execute, and how. The zero value runs the prepared command without
-// input, and discards what it writes, which is in the logs anyway.
+// input. Its output goes to the logs only.
 type Options struct {
-	// Cmd replaces the prepared command this time only.
+	// Cmd replaces the prepared command for this exec only.
 	Cmd []string
-	// Network and Timeout replace the prepared ones this time only.
+	// Network replaces the prepared network for this exec only.
 	Network step.Network
+	// Timeout replaces the prepared timeout for this exec only.
 	Timeout time.Duration
-	// Grace is how long a command that has timed out may take to end by itself;
-	// [DefaultGrace] if it is zero, and no time if it is negative.
+	// Grace is the time between the SIGTERM after a timeout and the SIGKILL. Zero is
+	// [DefaultGrace]; a negative value kills at once.
 	Grace time.Duration
-	// LogMax is how many bytes of each log are kept this time, instead of the
-	// prepared number.
+	// LogMax replaces the prepared limit of each log, in bytes, for this exec only.
 	LogMax int64
-	// Terminal gives the command a terminal that follows the caller's, which is Stdin,
-	// or Stdout if that is nil.
+	// Terminal gives the command a terminal. It takes its size from the caller's
+	// terminal, which is Stdin, or Stdout if Stdin is nil.
 	Terminal bool
-	// Stdin is the command's input; nil for none.
+	// Stdin is the command's standard input; nil for an empty one.
 	Stdin *os.File
-	// Stdout and Stderr receive what the command writes, as the logs do; nil
+	// Stdout and Stderr receive what the command writes, in addition to the logs. Nil
 	// discards it.
 	Stdout, Stderr io.Writer
-	// Lookup finds the value of an environment variable, for secrets that come from
-	// one; nil finds none.
+	// Lookup returns the value of an environment variable, for secrets that come from
+	// one. Nil has no values.
 	Lookup func(string) (string, bool)
-	// EnvProgram is a static program that calls [SecretProgram] first; needed for
-	// secrets that are to be environment variables.
+	// EnvProgram is the path of a static program that calls [SecretProgram] first. It is
+	// needed for secrets that are passed as environment variables.
 	EnvProgram string
-	// Signals are forwarded to the command; a second SIGINT or SIGTERM kills
-	// the container. It may be nil.
+	// Signals are forwarded to the command. A second SIGINT or SIGTERM kills the
+	// container. It may be nil.
 	Signals <-chan os.Signal
 }
 
-// DefaultGrace is how long a command may take to end when asked to.
+// DefaultGrace is the default of Options.Grace: 10 seconds, as in docker stop.
 const DefaultGrace = 10 * time.Second
 
-// TimedOutCode is the status of an exec that timed out, as timeout(1)'s.
+// TimedOutCode is the status of an exec that timed out, as of timeout(1).
 const TimedOutCode = 124
 
-// SecretProgram does not return if the process was started inside a container to make
-// environment variables of secrets: it becomes the command. A main program that is
-// its own EnvProgram calls it first.
+// SecretProgram must be called first by a main program that is given as EnvProgram. If
+// the process was started inside a container to pass secrets as environment variables,
+// it executes the command and does not return. Otherwise it does nothing.
 func SecretProgram() {
 	if os.Args[0] == secret.Program {
 		secret.Main(os.Args[1:])
@@ -68,15 +69,19 @@ func SecretProgram() {
 }
 
 // Exec runs the command of the prepared run id and returns its exit status: 128+N if
-// signal N ended it, 124 if it timed out, 126 or 127 if there was no command to run. An
-// error means that there is no such status; the run's record says what is known.
+// signal N ended it, 124 if it timed out, 126 if the command is not executable, 127 if it
+// does not exist. If there is an error, there is no such status; the run's record says
+// what is known.
 //
-// An exec that was killed left its container running: Exec attaches to that and runs
-// nothing anew. Exec holds the run's lock, and those of its exclusive caches, until the
-// command has ended.
+// If an earlier exec was killed while its command ran, the container is still running.
+// Exec then attaches to it and does not start another command.
 //
-// ctx ends waiting for caches and the start of the command. Once the command runs, ctx
-// is ignored: a command ends by itself, by its timeout or by a signal.
+// Exec takes the run's lock and the locks of its exclusive caches, and holds them until
+// the command has ended. If another process holds the run, the error is a
+// [*workspace.BusyError].
+//
+// If ctx ends while Exec waits for caches or starts the command, Exec returns. While the
+// command runs, ctx is ignored: use Signals or a timeout to end the command.
 func Exec(ctx context.Context, p run.Place, id string, opt Options) (int, error) {
 	ws, err := p.Open()
 	if err != nil {
@@ -110,7 +115,7 @@ func Exec(ctx context.Context, p run.Place, id string, opt Options) (int, error)
 	return x.do(ctx)
 }
 
-// execution is one Exec on its way.
+// execution is the state of one call of Exec.
 type execution struct {
 	run.Place
 	Options
@@ -120,11 +125,11 @@ type execution struct {
 	client *containerd.Client
 	caches []*workspace.Lock
 	logs   []*follow.Follower
-	// waiting says that there is a task, as far as is known.
+	// waiting says that the task was started; it may be running still.
 	waiting bool
-	// setup says that it is the run's setup, and not its command.
+	// setup says that this executes the run's setup and not its command.
 	setup bool
-	// restore makes the caller's terminal what it was.
+	// restore restores the state of the caller's terminal; nil if it was not changed.
 	restore func()
 }
 
@@ -137,8 +142,8 @@ func (x *execution) release() {
 	}
 }
 
-// do finishes what an exec that died left, runs the setup unless it has succeeded
-// before, and then the command.
+// do attaches to the container of an exec that died, if it still runs. Else it runs the
+// setup, unless it has succeeded before, and then the command.
 func (x *execution) do(ctx context.Context) (int, error) {
 	task, err := x.client.Attach(ctx, x.meta.Container.ID)
 	if err != nil {
@@ -159,21 +164,22 @@ func (x *execution) do(ctx context.Context) (int, error) {
 	return x.execute(ctx)
 }
 
-// isSetUp tells whether the run's setup has succeeded.
+// isSetUp reports whether the run's setup has succeeded.
 func (x *execution) isSetUp() bool {
 	return slices.ContainsFunc(x.meta.Execs, func(r workspace.Exec) bool {
 		return r.Setup && r.ExitCode != nil && *r.ExitCode == 0 && !r.TimedOut
 	})
 }
 
-// beginSetup is the setup before x: nobody types to it.
+// beginSetup returns the execution of the setup that precedes x. It has no standard
+// input and no terminal.
 func (x *execution) beginSetup() *execution {
 	before := &execution{Place: x.Place, Options: x.Options, ws: x.ws, run: x.run, meta: x.meta, client: x.client, setup: true}
 	before.Stdin, before.Terminal, before.Network = nil, false, ""
 	return before
 }
 
-// execute runs a command that nobody has begun.
+// execute starts the command and waits for it.
 func (x *execution) execute(ctx context.Context) (int, error) {
 	defer x.release()
 	if err := x.holdCaches(ctx); err != nil {
@@ -186,8 +192,8 @@ func (x *execution) execute(ctx context.Context) (int, error) {
 	return x.finish(ctx, task)
 }
 
-// attach takes up a task whose exec died. All it wrote is told from its
-// beginning: whoever was told before is gone.
+// attach waits for the task of an exec that died. It passes on the whole output of the
+// task, from the beginning: the reader of the dead exec's output is gone.
 func (x *execution) attach(ctx context.Context, task *containerd.Task) (int, error) {
 	if len(x.Cmd) > 0 {
 		return 0, fmt.Errorf("run %q is executing a command whose pipex-exec died: pipex-exec %s attaches to it first", x.run.ID, x.run.ID)
@@ -200,7 +206,7 @@ func (x *execution) attach(ctx context.Context, task *containerd.Task) (int, err
 func (x *execution) resume(ctx context.Context, task *containerd.Task) (int, error) {
 	defer x.release()
 	if x.Stdin != nil && !x.setup {
-		x.Warning(errors.New("its input has ended: there is no more to be passed on"))
+		x.Warning(errors.New("no more standard input is passed on: it ended when pipex-exec died"))
 	}
 	if err := x.holdCaches(ctx); err != nil {
 		return 0, err
@@ -209,7 +215,7 @@ func (x *execution) resume(ctx context.Context, task *containerd.Task) (int, err
 		return 0, err
 	}
 	if r := x.record(); r.FinishedAt != nil && r.ExitCode != nil {
-		return x.remove(ctx, task) // it came to its end, but for this
+		return x.remove(ctx, task) // the dead exec has recorded the end already
 	}
 	return x.finish(ctx, task)
 }

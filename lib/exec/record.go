@@ -16,10 +16,10 @@ import (
 	"pipex/lib/workspace"
 )
 
-// record is the entry of the exec that is under way, the last one.
+// record returns the record of the current exec, which is the last one.
 func (x *execution) record() *workspace.Exec { return &x.meta.Execs[len(x.meta.Execs)-1] }
 
-// lost closes the record of an exec that died together with its task.
+// lost completes the record of an exec that died together with its task.
 func (x *execution) lost() {
 	if len(x.meta.Execs) == 0 || x.record().FinishedAt != nil {
 		return
@@ -29,7 +29,7 @@ func (x *execution) lost() {
 	x.record().Error = "lost: pipex-exec and the container ended without a status"
 }
 
-// begin writes down that an exec is about to start.
+// begin adds the record of this exec, before its container is created.
 func (x *execution) begin(args []string) error {
 	stdout, err := os.Stat(x.run.Stdout())
 	if err != nil {
@@ -52,8 +52,8 @@ func (x *execution) begin(args []string) error {
 	return x.ws.WriteMeta(x.run, x.meta)
 }
 
-// end writes down how the exec ended: actual is the command's own status, if it
-// had one, and code what the caller is told.
+// end records how the exec ended. actual is the command's own exit status; nil if there
+// is none. code is the status that Exec returns.
 func (x *execution) end(at time.Time, actual *int, code int) error {
 	finished := workspace.Time{Time: at.UTC().Truncate(time.Millisecond)}
 	r := x.record()
@@ -66,8 +66,8 @@ func (x *execution) end(at time.Time, actual *int, code int) error {
 	return x.ws.WriteMeta(x.run, x.meta)
 }
 
-// cut truncates the logs of an exec that has ended at their limit, and records how much
-// was dropped.
+// cut truncates the logs of an exec that has ended at their limit, and records how many
+// bytes were dropped.
 func (x *execution) cut() error {
 	logs, r := x.logs, x.record()
 	if r.Terminal {
@@ -91,9 +91,8 @@ func (x *execution) cut() error {
 	return x.ws.WriteMeta(x.run, x.meta)
 }
 
-// conclude derives the run's result from its last exec without a command of its
-// own; one with a command of its own leaves the result as it was, and so does a
-// setup that has succeeded.
+// conclude sets the run's result from the exec that has just ended. An exec whose command
+// replaced the prepared one does not change the result; nor does a setup that succeeded.
 func (x *execution) conclude(code int) {
 	m, r := x.meta, x.record()
 	if !r.Override && !(r.Setup && code == 0) {
@@ -103,7 +102,7 @@ func (x *execution) conclude(code int) {
 		case r.TimedOut:
 			m.Reason = "timed out"
 		case r.Usage != nil && r.Usage.OOMKilled:
-			m.Reason = "killed for want of memory"
+			m.Reason = "killed: out of memory"
 		}
 		if r.Setup {
 			m.Reason = strings.TrimPrefix(m.Reason+", in the setup", ", ")
@@ -119,24 +118,25 @@ func (x *execution) conclude(code int) {
 	}
 }
 
-// usage is what a task has used.
+// usage returns what a task has used.
 func usage(task *containerd.Task) *workspace.Usage {
 	u := task.Usage()
 	return &workspace.Usage{PeakMemoryBytes: u.PeakMemory, CPUMs: u.CPU.Milliseconds(), OOMKilled: u.OOMKilled}
 }
 
-// failed records an exec whose command did not come to run, or was lost. Where
-// that is the command's own fault there is a status for it.
+// failed records an exec whose command did not start, or whose status was lost. If the
+// command itself is at fault, because it does not exist or is not executable, failed
+// returns the status for that and no error.
 func (x *execution) failed(err error) (int, error) {
 	if !x.waiting {
-		// No task is left that uses it.
+		// No task was started that could use the network.
 		x.Warning(network.Remove(context.Background(), x.meta.Container.ID))
 	}
 	for _, log := range x.logs {
 		x.Warning(log.Stop())
 	}
 	if len(x.meta.Execs) == 0 || x.record().FinishedAt != nil {
-		return 0, err // it had not begun
+		return 0, err // it failed before it was recorded
 	}
 	x.record().Error = err.Error()
 	var command *containerd.CommandError
@@ -147,5 +147,5 @@ func (x *execution) failed(err error) (int, error) {
 	return 0, errors.Join(err, x.end(time.Now(), nil, FailedCode))
 }
 
-// FailedCode is the status of an exec that failed itself, as docker run's.
+// FailedCode is the status if exec itself failed, as of docker run.
 const FailedCode = 125

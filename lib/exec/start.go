@@ -14,7 +14,7 @@ import (
 	"pipex/lib/internal/oci"
 )
 
-// start records a new exec and brings its command to run.
+// start records a new exec, creates its container and starts the command.
 func (x *execution) start(ctx context.Context) (*containerd.Task, error) {
 	term, err := x.openTerminal()
 	if err != nil {
@@ -54,7 +54,7 @@ func (x *execution) start(ctx context.Context) (*containerd.Task, error) {
 	return task, nil
 }
 
-// follow begins to pass on what the last exec writes to its logs.
+// follow starts to copy to the caller what the current exec writes to the logs.
 func (x *execution) follow() error {
 	if x.record().Terminal {
 		if err := x.followTerminal(); err != nil {
@@ -78,7 +78,7 @@ func (x *execution) follow() error {
 	return nil
 }
 
-// keep is where a log that begins at offset is kept until.
+// keep returns the offset up to which a log that begins at offset is kept.
 func keep(offset, limit int64) int64 {
 	if limit == 0 {
 		return follow.KeepAll
@@ -109,8 +109,8 @@ func (x *execution) holdCaches(ctx context.Context) error {
 	return nil
 }
 
-// interruptible is a context that a signal ends, for what comes before there is
-// a command to forward it to. done makes signals the command's again.
+// interruptible returns a context that a signal ends, for the time before there is a
+// command to forward signals to. After done, signals no longer end it.
 func (x *execution) interruptible(ctx context.Context) (_ context.Context, done func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	finished, stopped := make(chan struct{}), make(chan struct{})

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// input is the FIFO through which a command gets its standard input; nil for a
-// command without one.
+// input is the FIFO through which a command gets its standard input. A nil input is an
+// empty one.
 type input struct {
 	name string
 	from *os.File
@@ -20,7 +20,7 @@ type input struct {
 	once sync.Once
 }
 
-// openStdin makes the FIFO, if there is a standard input to pass on.
+// openStdin creates the FIFO, or returns nil if there is no standard input to pass on.
 func (x *execution) openStdin() (*input, error) {
 	if x.Stdin == nil {
 		return nil, nil
@@ -32,7 +32,7 @@ func (x *execution) openStdin() (*input, error) {
 	if err := unix.Mkfifo(name, 0o600); err != nil {
 		return nil, &os.PathError{Op: "mkfifo", Path: name, Err: err}
 	}
-	// Read-write, so that neither we nor the shim wait for each other to open.
+	// Opening it read-write does not wait for the shim to open the other end.
 	to, err := os.OpenFile(name, os.O_RDWR, 0)
 	if err != nil {
 		os.Remove(name)
@@ -48,15 +48,15 @@ func (in *input) path() string {
 	return in.name
 }
 
-// unlink removes the FIFO's name, which nobody needs once both ends have it.
+// unlink removes the FIFO's name, which is not needed once both ends are open.
 func (in *input) unlink() {
 	if in != nil {
 		in.once.Do(func() { os.Remove(in.name) })
 	}
 }
 
-// copy passes the input on until it ends, in the background: a command may end
-// without having read it.
+// copy copies the input to the command in the background. It may go on after the command
+// has ended without reading everything.
 func (in *input) copy(ctx context.Context, task *containerd.Task) {
 	if in == nil {
 		return

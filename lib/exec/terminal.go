@@ -17,18 +17,18 @@ import (
 )
 
 // errNoTerminal says that there is no terminal to give to the command.
-var errNoTerminal = errors.New("-t needs a terminal, and there is none: leave it out in scripts and pipes")
+var errNoTerminal = errors.New("-t needs a terminal, and there is none; leave it out in scripts and pipes")
 
-// terminal is the caller's, which the command's own one follows; nil for none.
-// containerd writes the output of a terminal over a file from its beginning, so it
-// gets a file of its own, and is copied from there to the end of the log.
+// terminal is the caller's terminal; nil if the command has none. containerd does not
+// append a terminal's output to a file but overwrites the file from its beginning. So it
+// gets a file of its own, from which exec copies the output to the end of the log.
 type terminal struct {
 	file *os.File
-	raw  bool // typing is passed on as it comes
+	raw  bool // each key is passed on at once
 }
 
-// openTerminal finds the caller's terminal, if one is asked for: standard input
-// where that is passed on, else standard output.
+// openTerminal returns the caller's terminal if the command is to have one. That is
+// standard input if it is passed on, else standard output.
 func (x *execution) openTerminal() (*terminal, error) {
 	if !x.Terminal {
 		return nil, nil
@@ -43,7 +43,7 @@ func (x *execution) openTerminal() (*terminal, error) {
 	return t, nil
 }
 
-// create makes the file that containerd writes to.
+// create creates the file that containerd writes to.
 func (t *terminal) create(run workspace.Run, c *oci.Container) error {
 	if t == nil {
 		return nil
@@ -52,8 +52,8 @@ func (t *terminal) create(run workspace.Run, c *oci.Container) error {
 	return os.WriteFile(c.Stdout, nil, 0o600)
 }
 
-// attach keeps the command's terminal as large as the caller's, and passes on each key
-// as it is typed. restore undoes it.
+// attach keeps the command's terminal at the size of the caller's, and passes on each key
+// at once. restore ends this and restores the caller's terminal.
 func (t *terminal) attach(ctx context.Context, task *containerd.Task) (restore func()) {
 	if t == nil {
 		return func() {}
@@ -61,7 +61,7 @@ func (t *terminal) attach(ctx context.Context, task *containerd.Task) (restore f
 	resized := make(chan os.Signal, 1)
 	signal.Notify(resized, unix.SIGWINCH)
 	resize := func() {
-		// A terminal of the wrong size is not worth a warning.
+		// Errors are ignored: a wrong size does little harm.
 		if width, height, err := term.GetSize(int(t.file.Fd())); err == nil && width > 0 {
 			task.Resize(ctx, width, height)
 		}
@@ -85,8 +85,8 @@ func (t *terminal) attach(ctx context.Context, task *containerd.Task) (restore f
 	}
 }
 
-// followTerminal copies the output of the command's terminal to the log. The end of
-// the log tells how much has been copied.
+// followTerminal starts to copy the output of the command's terminal to the log. The
+// size of the log says how much an exec that died had already copied.
 func (x *execution) followTerminal() error {
 	log, err := os.OpenFile(x.run.Stdout(), os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {

@@ -9,12 +9,11 @@ import (
 	"pipex/lib/internal/network"
 )
 
-// finish waits for the command, records how it ended, and removes the task. The
-// record comes first: a task that is still there is one whose end nobody was
-// told.
+// finish waits for the command, records how it ended, and removes the task. It removes
+// the task last: as long as the task exists, another exec can still get its status.
 func (x *execution) finish(ctx context.Context, task *containerd.Task) (int, error) {
 	x.waiting = true
-	// From here on signals are the command's, and ours is to wait.
+	// From here on only signals and the timeout end the command, not ctx.
 	ctx = context.WithoutCancel(ctx)
 	exit, timedOut, err := x.wait(ctx, task)
 	if err != nil {
@@ -36,8 +35,8 @@ func (x *execution) finish(ctx context.Context, task *containerd.Task) (int, err
 	return x.remove(ctx, task)
 }
 
-// remove removes a task whose end is recorded, passes on what is left of its
-// logs, and returns its status.
+// remove removes a task whose end is recorded, copies the rest of its logs to the
+// caller, and returns its status.
 func (x *execution) remove(ctx context.Context, task *containerd.Task) (int, error) {
 	if err := task.Delete(ctx); err != nil {
 		return 0, err
@@ -57,8 +56,7 @@ func (x *execution) remove(ctx context.Context, task *containerd.Task) (int, err
 	return *x.record().ExitCode, nil
 }
 
-// wait waits for the task, forwards signals to it, and ends it when its time is
-// up.
+// wait waits for the task, forwards signals to it, and ends it at its timeout.
 func (x *execution) wait(ctx context.Context, task *containerd.Task) (exit containerd.Exit, timedOut bool, err error) {
 	type result struct {
 		exit containerd.Exit
@@ -95,8 +93,8 @@ func (x *execution) wait(ctx context.Context, task *containerd.Task) (exit conta
 	}
 }
 
-// timeout fires when the command's time is up, counted from when it started,
-// also for an exec that attached later.
+// timeout returns a channel that fires at the command's timeout. The time counts from the
+// start of the exec, also for an exec that attached later.
 func (x *execution) timeout() <-chan time.Time {
 	limit := x.Timeout
 	if limit == 0 {

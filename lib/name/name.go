@@ -1,5 +1,5 @@
-// Package name says what names and ids look like, and is where wrong usage becomes an
-// error. It looks at nothing on disk.
+// Package name says what a valid name is, makes ids, and defines the error for wrong
+// usage. It touches no files and takes no locks.
 package name
 
 import (
@@ -10,18 +10,21 @@ import (
 	"github.com/google/uuid"
 )
 
-// maxName bounds a name, in bytes: well below what file systems take.
+// maxName is the greatest length of a name, in bytes. File systems allow 255 bytes,
+// which leaves room for suffixes.
 const maxName = 128
 
-// Error says that a name does not have the form of a name.
+// Error says that Name is not a valid name. Kind says what it was to name.
 type Error struct{ Kind, Name string }
 
 func (e *Error) Error() string {
 	return fmt.Sprintf("invalid %s name %q: 1 to 128 of A-Z a-z 0-9 _ -, not starting with -", e.Kind, e.Name)
 }
 
-// Check returns a [*Error] unless s can name a run, step, workspace or
-// cache: nothing that a path, an option or a shell could read as something else. kind is the word for it in the message. Nothing on disk is looked at.
+// Check returns a [*Error] unless s is a valid name of a run, step, workspace or
+// cache: 1 to 128 letters, digits, _ and -, not starting with -. Such names need no
+// quoting in paths, options and shells. kind, such as "run", is used in the message.
+// Check does not look at the disk.
 func Check(kind, s string) error {
 	ok := len(s) > 0 && len(s) <= maxName && s[0] != '-'
 	for i := 0; ok && i < len(s); i++ {
@@ -34,7 +37,7 @@ func Check(kind, s string) error {
 	return nil
 }
 
-// CheckAll returns a [*Error] for the first of names that is none.
+// CheckAll returns a [*Error] for the first of names that is not valid.
 func CheckAll(kind string, names []string) error {
 	for _, s := range names {
 		if err := Check(kind, s); err != nil {
@@ -46,8 +49,8 @@ func CheckAll(kind string, names []string) error {
 
 // NewID returns a new id for a run or a workspace: the time in milliseconds
 // since the epoch, a hyphen, and the first 8 hexadecimal digits of a version 4
-// UUID (RFC 9562). Ids sort by age; they are unique in practice, and what
-// claims one notices if it is not.
+// UUID (RFC 9562). Ids sort by age. They are unique in practice; preparing a run
+// under an id that is taken is an error.
 func NewID() string {
 	return strconv.FormatInt(time.Now().UnixMilli(), 10) + "-" + uuid.NewString()[:8]
 }

@@ -26,8 +26,8 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// Whatever is a name is a file's name of its own, not an option, and safe to
-// join to a path.
+// Every valid name is one path element, cannot be taken for an option, and is safe
+// to join to a path.
 func FuzzNames(f *testing.F) {
 	for _, name := range []string{"a", "", "..", "a/b", "-a", "a\x00", "é", strings.Repeat("x", 129)} {
 		f.Add(name)
@@ -49,7 +49,7 @@ func TestNewID(t *testing.T) {
 		}
 		seen[id] = true
 		if !regexp.MustCompile(`\A\d{13}-[0-9a-f]{8}\z`).MatchString(id) || Check("run", id) != nil {
-			t.Fatalf("%s has another form", id)
+			t.Fatalf("%s is not of the form MILLISECONDS-HEX", id)
 		}
 	}
 }

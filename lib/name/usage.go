@@ -2,12 +2,12 @@ package name
 
 import "fmt"
 
-// UsageError says that a request makes no sense as it stands. Nothing was touched.
+// UsageError says that a request is invalid. Nothing was changed.
 type UsageError struct{ msg string }
 
 func (e *UsageError) Error() string { return e.msg }
 
-// Usage returns a [*UsageError] with a message as [fmt.Sprintf] makes it.
+// Usage returns a [*UsageError]; its message is formatted as by [fmt.Sprintf].
 func Usage(format string, args ...any) error {
 	return &UsageError{fmt.Sprintf(format, args...)}
 }

@@ -19,8 +19,8 @@ import (
 	"pipex/lib/workspace"
 )
 
-// decision is what a step has been found to be, but for its inputs, which other
-// processes may change until they are held.
+// decision is a step with everything looked up except its inputs. Other processes may
+// remove those until the workspace lock is held.
 type decision struct {
 	run.Place
 	Options
@@ -40,7 +40,7 @@ func (d *decision) close() {
 	}
 }
 
-// decide does all that can fail without a lock, and creates nothing.
+// decide looks up everything that needs no lock. It creates nothing in the workspace.
 func decide(ctx context.Context, p run.Place, opt Options) (_ *decision, err error) {
 	spec := opt.Spec.Complete()
 	if err := spec.Check(); err != nil {
@@ -63,8 +63,8 @@ func decide(ctx context.Context, p run.Place, opt Options) (_ *decision, err err
 	return d, nil
 }
 
-// findWorkspace opens the workspace, if there is one, and sees whether the run can be
-// made in it.
+// findWorkspace opens the workspace, if it exists, and checks that the run's id is free
+// and that its inputs exist.
 func (d *decision) findWorkspace(context.Context) error {
 	ws, err := d.Open()
 	if errors.Is(err, workspace.ErrNoWorkspace) {
@@ -88,9 +88,9 @@ func (d *decision) findWorkspace(context.Context) error {
 
 func (d *decision) findLimits(context.Context) error { return oci.CheckLimits(d.spec.Pin().Limits) }
 
-// findHost pins what the step sees of the host.
+// findHost maps the caller and pins the mounts and sources.
 func (d *decision) findHost(ctx context.Context) (err error) {
-	// In a rootless containerd root of a container is the caller in any case.
+	// With a rootless containerd, root of a container is always the caller.
 	if d.spec.Userns && !userns.Inside() {
 		if d.users, err = userns.Map(d.Caller.UID, d.Caller.GID); err != nil {
 			return err

@@ -12,20 +12,21 @@ import (
 	"pipex/lib/workspace"
 )
 
-// Explained is what a step would be, were it prepared now.
+// Explained describes the step that Prepare would prepare now.
 type Explained struct {
+	// Fingerprint is the step's fingerprint, in hexadecimal.
 	Fingerprint string `json:"fingerprint"`
 	// Canonical is what the fingerprint is computed from; see [step.Pinned.Canonical].
 	Canonical json.RawMessage `json:"-"`
 	// RunID is a committed, successful run with that fingerprint, if any.
 	RunID string `json:"run,omitempty"`
-	// Differences are those from the step's current run.
+	// Differences are the differences from the run that the step is linked to.
 	Differences []step.Difference `json:"differences"`
 }
 
-// Explain computes the step's fingerprint and, if the step has a name, in what it
-// differs from the run that the name stands for. It creates nothing, fetches no image
-// (the error wraps [ErrNoImage] if it is missing), and takes the workspace lock, shared.
+// Explain computes the step's fingerprint and, if the step has a name, the differences
+// from the run that the step is linked to. It creates nothing and fetches no image: the
+// error wraps [ErrNoImage] if the image is missing. It takes the workspace lock, shared.
 func Explain(ctx context.Context, p run.Place, opt Options) (*Explained, error) {
 	opt.RunID, opt.Spec.Pull = "", step.PullNever
 	d, err := decide(ctx, p, opt)
@@ -68,7 +69,7 @@ func Explain(ctx context.Context, p run.Place, opt Options) (*Explained, error) 
 	return e, nil
 }
 
-// currentRun is the run that a step's name stands for.
+// currentRun returns the run that a step is linked to.
 func currentRun(ws *workspace.Workspace, name string) (r workspace.Run, m *workspace.Meta, err error) {
 	id, err := ws.Linked(name)
 	if err == nil {

@@ -15,7 +15,7 @@ import (
 	"pipex/lib/workspace"
 )
 
-// pin pins each host path to what it really is and to its content.
+// pin resolves the symbolic links of each host path and computes its digest.
 func (d *decision) pin(ctx context.Context, list []step.Mount) ([]step.PinnedMount, error) {
 	var mounts []step.PinnedMount
 	for _, m := range list {
@@ -34,9 +34,9 @@ func (d *decision) pin(ctx context.Context, list []step.Mount) ([]step.PinnedMou
 	return mounts, nil
 }
 
-// Hash reads the content of a host path as prepare does for a mount, through the
-// workspace's hash cache unless ws is nil. What pipex keeps below that path itself is
-// not content, since it changes all the time: the workdir, and the directory of a
+// Hash returns the content of a host path as prepare records it for a mount. It uses the
+// workspace's hash cache unless ws is nil. It leaves out what pipex itself keeps below
+// that path, since that changes all the time: the workdir, and the directory of a
 // containerd that pipex-containerd started.
 func Hash(ctx context.Context, p run.Place, ws *workspace.Workspace, path string) (*tree.Tree, error) {
 	defer trace.Region("hash %s", path)()
@@ -51,5 +51,5 @@ func Hash(ctx context.Context, p run.Place, ws *workspace.Workspace, path string
 	return ws.Hash(ctx, path, options...)
 }
 
-// daemonLock is a file that only pipex-containerd's directories have.
+// daemonLock is a file that marks the directories of pipex-containerd.
 const daemonLock = "pipex.lock"

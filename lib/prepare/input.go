@@ -41,8 +41,8 @@ func (d *decision) inputs() ([]step.PinnedInput, error) {
 	return inputs, nil
 }
 
-// digestInput fills in the digest of an input's artifacts. commit has written it down,
-// except for a run of another tool.
+// digestInput fills in the digest of an input's artifacts. Commit has recorded it, except
+// in a run that another tool committed.
 func digestInput(ctx context.Context, ws *workspace.Workspace, in *step.PinnedInput) error {
 	r, err := ws.Run(in.RunID)
 	if err != nil {
@@ -60,7 +60,7 @@ func digestInput(ctx context.Context, ws *workspace.Workspace, in *step.PinnedIn
 	return nil
 }
 
-// copyInputs fills a run's artifacts with those of the inputs to be copied.
+// copyInputs copies the artifacts of the copied inputs into the run's artifacts.
 func copyInputs(ctx context.Context, ws *workspace.Workspace, r workspace.Run, inputs []step.PinnedInput) error {
 	for _, in := range inputs {
 		if !in.Copied {

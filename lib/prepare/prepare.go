@@ -1,5 +1,5 @@
-// Package prepare decides: it turns everything about a step that could change into
-// something that cannot, and makes an open run of it.
+// Package prepare creates open runs. It pins everything about a step that could change:
+// images and inputs to digests, links to runs, host paths to their content.
 package prepare
 
 import (
@@ -18,49 +18,51 @@ import (
 	"pipex/lib/workspace"
 )
 
-// Options say what to prepare. The zero value is a run without a container, of no
-// step, whose artifacts somebody else fills.
+// Options say what to prepare. The zero value is a run that has no container and belongs
+// to no step; the caller writes its artifacts.
 type Options struct {
 	Spec step.Spec
-	// RunID is the id to use; a new one if it is empty.
+	// RunID is the id of the new run; if empty, Prepare makes one.
 	RunID string
-	// Cached looks for a committed, successful run with the same fingerprint first.
+	// Cached returns a committed, successful run with the same fingerprint, if there is
+	// one, instead of creating a run.
 	Cached bool
-	// HostsDir is where containerd's hosts.toml files are, by registry; none if it
-	// is empty.
+	// HostsDir is the directory of containerd's hosts.toml files, with one directory per
+	// registry; empty for none.
 	HostsDir string
-	// Progress is told how far a pull has come; it may be nil.
+	// Progress is called while an image is pulled; it may be nil.
 	Progress func(Progress)
-	// Caller is whom root of the container is mapped to if the step has a user
-	// namespace.
+	// Caller is the host's user and group for root of the container, if the step has a
+	// user namespace.
 	Caller Caller
 }
 
-// Progress is how far a pull has come.
+// Progress is the progress of a pull.
 type Progress = image.Progress
 
-// Caller is a user and a group by their numbers; the zero one is root.
+// Caller is a user id and a group id; the zero value is root.
 type Caller struct{ UID, GID uint32 }
 
-// ErrNoImage says that an image is neither here nor can be fetched.
+// ErrNoImage says that containerd does not have an image and it could not be fetched.
 var ErrNoImage = image.ErrMissing
 
-// Prepared is a run that is ready to be executed, or was committed before.
+// Prepared is the result of Prepare.
 type Prepared struct {
 	RunID       string `json:"run"`
 	Fingerprint string `json:"fingerprint"`
-	// UpToDate says that the run is a committed one and nothing was created.
+	// UpToDate says that RunID is a committed run and nothing was created.
 	UpToDate bool `json:"upToDate"`
 }
 
-// Prepare resolves and leases the image, resolves inputs to runs and host paths to
-// the digest of their content, and then makes the open run, complete or not at all.
-// With Cached, a run that exists already is returned instead, and is as safe from
-// prune as a new one; see [workspace.Workspace.Touch].
+// Prepare resolves and leases the image, resolves inputs to runs and host paths to the
+// digests of their content, and then creates the open run, complete or not at all. It
+// creates the workspace if it does not exist. With Cached it may return a committed run
+// instead. That run's age is then zero, so that prune keeps it like a new one; see
+// [workspace.Workspace.Touch].
 //
-// Wrong usage is a [*name.UsageError] or a [*name.Error]. ctx ends waiting and
-// fetching; then nothing is left. Prepare takes the workspace lock, shared, and the
-// run's lock.
+// Wrong usage is a [*name.UsageError] or a [*name.Error]. If ctx ends while Prepare waits
+// or fetches, no run and no lease are left. Prepare takes the workspace lock, shared, and
+// the run's lock.
 func Prepare(ctx context.Context, p run.Place, opt Options) (*Prepared, error) {
 	if opt.RunID == "" {
 		opt.RunID = name.NewID()
@@ -81,7 +83,7 @@ func Prepare(ctx context.Context, p run.Place, opt Options) (*Prepared, error) {
 	return d.stage(ctx)
 }
 
-// stage makes the open run, or finds a committed one.
+// stage creates the open run, or finds a committed one.
 func (d *decision) stage(ctx context.Context) (*Prepared, error) {
 	ws := d.ws
 	if d.client != nil {
@@ -144,7 +146,7 @@ func (d *decision) stage(ctx context.Context) (*Prepared, error) {
 	return &Prepared{RunID: d.RunID, Fingerprint: m.Fingerprint}, nil
 }
 
-// lease records what the run owns in containerd, and leases the image for it.
+// lease records what the run will own in containerd, and leases the image for it.
 func (d *decision) lease(ctx context.Context, m *workspace.Meta) error {
 	owner := containerd.Owner{Workspace: d.ws.ID, Workdir: d.ws.Root, Run: d.RunID, Step: d.spec.Step, Version: m.Version}
 	o := containerd.Object{ID: owner.NewID(), Owner: owner}
@@ -155,8 +157,8 @@ func (d *decision) lease(ctx context.Context, m *workspace.Meta) error {
 	return d.client.Lease(ctx, o, d.image.Digest)
 }
 
-// meta is the record of the run that is about to be made. The caller holds the
-// workspace lock, shared, so that the inputs stay.
+// meta returns the record of the run to be created. The caller holds the workspace lock,
+// shared, so that prune does not remove the inputs.
 func (d *decision) meta(ctx context.Context) (*workspace.Meta, error) {
 	p := d.spec.Pin()
 	if d.ws != nil {
@@ -186,7 +188,7 @@ func (d *decision) meta(ctx context.Context) (*workspace.Meta, error) {
 	if p.Cwd == "" {
 		p.Cwd = "/"
 	}
-	p.Cmd = append([]string{}, p.Cmd...) // a list in any case
+	p.Cmd = append([]string{}, p.Cmd...) // never nil: JSON must have a list
 	host, err := os.Hostname()
 	if err != nil {
 		host = "unknown"
@@ -197,7 +199,7 @@ func (d *decision) meta(ctx context.Context) (*workspace.Meta, error) {
 	}, nil
 }
 
-// lookup finds the latest committed, successful run with the fingerprint.
+// lookup returns the latest committed, successful run with the fingerprint, or "".
 func lookup(ws *workspace.Workspace, fingerprint string) (string, error) {
 	defer trace.Region("look for fingerprint %s", fingerprint)()
 	return ws.Lookup(fingerprint)

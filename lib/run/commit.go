@@ -10,25 +10,25 @@ import (
 	"pipex/lib/workspace"
 )
 
-// CommitOptions say what to commit all the same.
+// CommitOptions allow commits that are refused by default.
 type CommitOptions struct {
-	// AllowFailure publishes a run whose command failed, too.
+	// AllowFailure also commits a run whose command failed.
 	AllowFailure bool
-	// AllowSpecial drops FIFOs, sockets and devices from the artifacts, instead
-	// of refusing a run that has some.
+	// AllowSpecial removes FIFOs, sockets and devices from the artifacts. Without it
+	// a run that has some is refused.
 	AllowSpecial bool
 }
 
-// Commit publishes the run id, atomically and durably: when it returns nil,
+// Commit publishes the run id, atomically and durably: after it has returned nil,
 // runs/RUN is complete and survives power loss. Committing a committed run does
-// nothing. A run that never succeeded is refused, with [workspace.ErrNotSuccessful],
-// unless opt allows it. Whoever commits a run without a container says by it that
-// the run is a success.
+// nothing. A run that did not succeed is refused with [workspace.ErrNotSuccessful],
+// unless opt allows it. Committing a run without a container records it as a success.
 //
-// Commit asks containerd nothing. What the run owns there is left to
-// [pipex/lib/run/reap.Objects]; owns tells whether there may be something.
+// Commit does not connect to containerd. owns reports whether the run may own objects
+// there; [pipex/lib/run/reap.Objects] removes them.
 //
-// It holds the run's lock, and takes the workspace lock, shared, for the rename.
+// It takes the run's lock, and the workspace lock, shared, for the rename. If another
+// process holds the run, the error is a [*workspace.BusyError].
 func Commit(ctx context.Context, p Place, id string, opt CommitOptions) (m *workspace.Meta, owns bool, err error) {
 	ws, err := p.Open()
 	if err != nil {
@@ -63,8 +63,8 @@ func Commit(ctx context.Context, p Place, id string, opt CommitOptions) (m *work
 	return m, m.Container != nil, nil
 }
 
-// committable says whether a run may be committed, and completes the record of
-// one that was filled by hand.
+// committable returns an error if a run may not be committed. It completes the record of
+// a run without a container.
 func committable(m *workspace.Meta, allowFailure bool) error {
 	if m.Status == workspace.Prepared && m.Container == nil {
 		now, zero := workspace.Now(), 0
@@ -81,13 +81,13 @@ func committable(m *workspace.Meta, allowFailure bool) error {
 	case m.Status == workspace.Failure && m.ExitCode == nil: // by another tool
 		return fmt.Errorf("is %w: its command failed; --allow-failure commits it all the same", workspace.ErrNotSuccessful)
 	case m.Status == workspace.Failure:
-		return fmt.Errorf("is %w: its command returned %d; --allow-failure commits it all the same", workspace.ErrNotSuccessful, *m.ExitCode)
+		return fmt.Errorf("is %w: its command returned %d; --allow-failure commits it anyway", workspace.ErrNotSuccessful, *m.ExitCode)
 	}
 	return fmt.Errorf("is %w: it was never executed; pipex-exec %s does that", workspace.ErrNotSuccessful, m.RunID)
 }
 
-// Verify compares a committed run with its manifest and returns in what they
-// differ; see [workspace.Workspace.Verify].
+// Verify compares a committed run with its manifest and returns the differences; see
+// [workspace.Workspace.Verify].
 func Verify(ctx context.Context, p Place, id string) ([]tree.Difference, error) {
 	ws, err := p.Open()
 	if err != nil {

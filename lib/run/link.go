@@ -15,7 +15,7 @@ func Link(ctx context.Context, p Place, step, id string) error {
 	return ws.Link(ctx, step, id)
 }
 
-// Unlink removes the name of a step, and never the run; see [workspace.Workspace.Unlink].
+// Unlink removes the link of a step, and never the run; see [workspace.Workspace.Unlink].
 func Unlink(ctx context.Context, p Place, step string) error {
 	ws, err := p.Open()
 	if err != nil {
@@ -24,7 +24,7 @@ func Unlink(ctx context.Context, p Place, step string) error {
 	return ws.Unlink(ctx, step)
 }
 
-// Linked is the run that a step points at; see [workspace.Workspace.Linked].
+// Linked returns the run that a step points at; see [workspace.Workspace.Linked].
 func Linked(p Place, step string) (string, error) {
 	ws, err := p.Open()
 	if err != nil {
@@ -33,7 +33,7 @@ func Linked(p Place, step string) (string, error) {
 	return ws.Linked(step)
 }
 
-// Links lists the steps that point at a run; see [workspace.Workspace.Links].
+// Links returns the links of all steps; see [workspace.Workspace.Links].
 func Links(p Place) ([]workspace.Link, error) {
 	ws, err := p.Open()
 	if err != nil {

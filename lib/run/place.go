@@ -1,9 +1,9 @@
-// Package run is the half of the verbs that needs the workspace alone: it commits runs,
-// compares them with what was committed, and gives them names. Its programs start
-// fast: nothing in it speaks to containerd. Package reap, below it, does.
+// Package run implements the verbs that need only the workspace: commit, verify, link.
+// It does not import containerd's client, so that programs that use it start fast.
+// Package reap, below it, does.
 //
-// A verb that fails leaves nothing half done. One that is killed leaves a workspace in
-// which every verb still works, and leftovers that prune finds.
+// A verb that fails leaves nothing half done. After one is killed, every verb still
+// works on the workspace, and prune removes what was left behind.
 package run
 
 import (
@@ -13,25 +13,25 @@ import (
 	"pipex/lib/workspace"
 )
 
-// Place says where verbs work: in a workspace, and with a containerd. It is a value,
-// and holds nothing open. Zero values are the defaults.
+// Place says on which workspace and which containerd a verb works. It is a value and
+// holds nothing open. Zero values are the defaults.
 type Place struct {
 	// Workdir is the directory of the workspaces, Workspace the name of one.
 	Workdir, Workspace string
 	endpoint.Containerd
 	CNI endpoint.CNI
-	// Warn is told, for people, of what went wrong without being a failure. It may
-	// be nil.
+	// Warn is called with errors that do not make the verb fail, to be shown to people.
+	// It may be nil.
 	Warn func(error)
 }
 
-// The workspace where nobody names one.
+// The defaults of Place.Workdir and Place.Workspace.
 const (
 	DefaultWorkdir   = "./workdir"
 	DefaultWorkspace = "default"
 )
 
-// WithDefaults is p with the defaults in place of zero values.
+// WithDefaults returns p with defaults in place of zero values.
 func (p Place) WithDefaults() Place {
 	if p.Workdir == "" {
 		p.Workdir = DefaultWorkdir
@@ -49,16 +49,16 @@ func (p Place) Open() (*workspace.Workspace, error) {
 	return workspace.Open(p.Workdir, p.Workspace)
 }
 
-// Warning passes an error that is no failure on to Warn; nil is ignored.
+// Warning calls p.Warn with err, unless either is nil.
 func (p Place) Warning(err error) {
 	if p.Warn != nil && err != nil {
 		p.Warn(err)
 	}
 }
 
-// Hold takes the lock of an open run for a verb, and only then looks at it, so that
-// nobody else changes what is seen. A run that another process holds is a
-// [*workspace.BusyError]. A committed run needs no lock, and there is none to release.
+// Hold takes the lock of an open run for a verb and then looks the run up, so that no
+// other process changes it afterwards. If another process holds the run, the error is a
+// [*workspace.BusyError]. For a committed run, which needs no lock, lock is nil.
 func Hold(ws *workspace.Workspace, id, verb string) (r workspace.Run, lock *workspace.Lock, err error) {
 	if r, err = ws.Run(id); err != nil || r.Committed {
 		return r, nil, err
@@ -73,8 +73,8 @@ func Hold(ws *workspace.Workspace, id, verb string) (r workspace.Run, lock *work
 	return r, lock, nil
 }
 
-// HoldOpen is Hold for a verb that a committed run refuses: the error wraps
-// [workspace.ErrCommitted] and says what to do instead.
+// HoldOpen is Hold for a verb that works on open runs only. For a committed run the error
+// wraps [workspace.ErrCommitted] and ends with instead, which says what to do.
 func HoldOpen(ws *workspace.Workspace, id, verb, instead string) (workspace.Run, *workspace.Lock, error) {
 	r, lock, err := Hold(ws, id, verb)
 	if err == nil && r.Committed {

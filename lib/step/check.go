@@ -14,9 +14,9 @@ import (
 )
 
 // Check returns a [*name.UsageError] or a [*name.Error] for the first rule that s
-// breaks, defaults included, and changes nothing in s. It looks at nothing outside
-// s: whether images, inputs, host paths, capabilities and devices exist is for
-// prepare to find out.
+// breaks, once its defaults are filled in. It does not change s. It looks at nothing
+// outside s: prepare checks that images, inputs, host paths, capabilities and devices
+// exist.
 func (s *Spec) Check() error {
 	s = s.Complete()
 	if s.Step != "" {
@@ -32,15 +32,15 @@ func (s *Spec) Check() error {
 	return nil
 }
 
-// checkText refuses text that JSON cannot hold: the run's record and the
-// container's configuration would say something else than the caller.
+// checkText refuses text that is not UTF-8. JSON cannot hold it: in the run's record
+// and the container's configuration it would be changed.
 func (s *Spec) checkText() error {
 	var check func(v reflect.Value) error
 	check = func(v reflect.Value) (err error) {
 		switch v.Kind() {
 		case reflect.String:
 			if text := v.String(); !utf8.ValidString(text) {
-				return name.Usage("%q is not UTF-8, and cannot be recorded; pass it in a file", text)
+				return name.Usage("%q is not UTF-8 and cannot be recorded; pass it in a file", text)
 			}
 		case reflect.Pointer:
 			if !v.IsNil() {
@@ -69,7 +69,7 @@ func (s *Spec) checkText() error {
 	return check(reflect.ValueOf(s))
 }
 
-// command is what is known of the command before the image is.
+// command returns the part of the command that does not depend on the image.
 func (s *Spec) command() []string {
 	if s.Entrypoint == nil {
 		return s.Cmd
@@ -77,7 +77,7 @@ func (s *Spec) command() []string {
 	return slices.Concat(*s.Entrypoint, s.Cmd)
 }
 
-// platform is OS/ARCH[/VARIANT].
+// platform matches OS/ARCH[/VARIANT].
 var platform = regexp.MustCompile(`^[a-z0-9_]+/[a-z0-9_]+(/[a-z0-9_]+)?$`)
 
 func (s *Spec) checkImage() error {
@@ -126,7 +126,7 @@ func (s *Spec) checkSetup() error {
 	return checkArgs(s.Setup.Cmd)
 }
 
-// container names the first thing asked for that only a container has.
+// container names the first option in s that needs a container, or returns "".
 func (s *Spec) container() string {
 	for _, c := range []struct {
 		asked bool
@@ -167,10 +167,10 @@ func (s *Spec) checkEnv() error {
 	return nil
 }
 
-// hostname is RFC 1123's form of a host name of one label or more.
+// hostname matches host names as in RFC 1123, of one label or more.
 var hostname = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?$`)
 
-// user is UID, NAME, UID:GID or NAME:GROUP.
+// user matches UID, NAME, UID:GID and NAME:GROUP.
 var user = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?$`)
 
 func (s *Spec) checkProcess() error {
@@ -189,7 +189,8 @@ func (s *Spec) checkProcess() error {
 	return nil
 }
 
-// minMemory is docker's: with less not even an init starts.
+// minMemory is the least memory limit, the same as docker's. With less, not even the
+// init starts.
 const minMemory = 6 << 20
 
 func (s *Spec) checkLimits() error {
@@ -211,8 +212,8 @@ func (s *Spec) checkLimits() error {
 	return nil
 }
 
-// The forms of names. A secret's is a file's and a variable's alike; whether a
-// capability or a device exists is for the machine to say.
+// The forms of names. A secret's name must serve as a file name and as a variable
+// name. Whether a capability or a device exists is checked later, by prepare.
 var (
 	capability = regexp.MustCompile(`^CAP_[A-Z][A-Z0-9_]*$`)
 	device     = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.-]*/[A-Za-z][A-Za-z0-9_.-]*=[A-Za-z0-9][A-Za-z0-9_.:-]*$`)
@@ -237,7 +238,7 @@ func (s *Spec) checkSecurity() error {
 		}
 		taken[secret.Name] = true
 		if _, ok := s.Env[secret.Name]; ok && secret.Env {
-			return name.Usage("%q is a secret and an environment variable at once", secret.Name)
+			return name.Usage("%q is both a secret and an environment variable", secret.Name)
 		}
 		if strings.ContainsRune(secret.File, 0) {
 			return name.Usage("invalid host path %q", secret.File)
@@ -284,7 +285,7 @@ func checkCaches(caches []Cache) error {
 			return err
 		}
 		if c.ReadOnly && c.Exclusive {
-			return name.Usage("cache %q is read-only and exclusive at once", c.Name)
+			return name.Usage("cache %q is both read-only and exclusive", c.Name)
 		}
 	}
 	return nil

@@ -14,17 +14,16 @@ import (
 	"pipex/lib/tree"
 )
 
-// Difference is one thing about a step that is not what it was.
+// Difference is one thing that differs between two forms of a step.
 type Difference struct {
 	What string `json:"what"`
-	// Was and Is are the two values. Detail says what has changed where there are
-	// no values to show.
+	// Was and Is are the old and the new value; empty if Detail is given.
 	Was    string `json:"was,omitempty"`
 	Is     string `json:"is,omitempty"`
 	Detail string `json:"detail,omitempty"`
 }
 
-// String is the difference in one line of printable characters.
+// String returns the difference in one line of printable characters.
 func (d Difference) String() string {
 	if d.Detail != "" {
 		return oneLine(d.What + ": " + d.Detail)
@@ -47,18 +46,17 @@ func oneLine(text string) string {
 	return b.String()
 }
 
-// Trees finds what is known of the trees that a step was or is made from. Each
-// function returns nil for a tree of which only the digest is known.
+// Trees finds the file trees that a step was or is made from. Each function returns
+// nil for a tree of which only the digest is known.
 type Trees struct {
-	// Was and Is find the content of a mount or source by its digest.
+	// Was and Is return the content of a mount or source with this digest.
 	Was, Is func(digest string) *tree.Tree
-	// Artifacts finds the artifacts of an input.
+	// Artifacts returns the artifacts of an input.
 	Artifacts func(PinnedInput) *tree.Tree
 }
 
-// Differences lists in what the step is differs from the step was, as far as it
-// decides the output: all that is in the fingerprint, and nothing else. Plain
-// values come first.
+// Differences lists the fields in which the steps was and is differ. It compares the
+// fields that are in the fingerprint, and no others. Plain values come first.
 func Differences(was, is *Pinned, trees Trees) []Difference {
 	c := &comparison{was: was, is: is, trees: trees}
 	before, now := was.ingredients(), is.ingredients()
@@ -72,7 +70,7 @@ func Differences(was, is *Pinned, trees Trees) []Difference {
 	return c.found
 }
 
-// plain tells whether the value is shown as a whole, and not part by part.
+// plain reports whether the value is shown as a whole and not part by part.
 func (in *ingredient) plain() bool {
 	switch in.value.(type) {
 	case map[string]string, []PinnedInput, []PinnedMount:
@@ -122,7 +120,7 @@ func orNone(text string) string {
 	return text
 }
 
-// text is a value as a person reads it.
+// text returns a value in a form for people.
 func text(value any) string {
 	switch v := value.(type) {
 	case []string:
@@ -157,7 +155,7 @@ func cachesText(caches []Cache) string {
 	return strings.Join(list, " ")
 }
 
-// quote writes a command in one line as a shell would read it again.
+// quote returns a command in one line, quoted for a POSIX shell.
 func quote(args []string) string {
 	var words []string
 	for _, arg := range args {
@@ -172,8 +170,7 @@ func quote(args []string) string {
 	return strings.Join(words, " ")
 }
 
-// dollarQuote quotes a text that is not printable with $'...', as POSIX has it since
-// 2024, and bash for long.
+// dollarQuote quotes a text that is not printable with $'...' (POSIX.1-2024, bash).
 func dollarQuote(text string) string {
 	var b strings.Builder
 	for text != "" {
@@ -195,7 +192,7 @@ func dollarQuote(text string) string {
 	return "$'" + b.String() + "'"
 }
 
-// plainWord are the characters that mean nothing else to a shell.
+// plainWord holds the characters that need no quoting in a shell.
 const plainWord = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=:,./@%"
 
 func (c *comparison) variables(was, is map[string]string) {
@@ -243,7 +240,7 @@ func (c *comparison) inputs(was, is []PinnedInput) {
 		}
 	}
 	if len(c.found) == before {
-		c.detail("inputs", "in another order")
+		c.detail("inputs", "order changed")
 	}
 }
 
@@ -254,7 +251,7 @@ func at(path string) string {
 	return ", at " + path
 }
 
-// contents compares mounts, or sources, by where the step sees them.
+// contents compares mounts, or sources, by their paths in the container.
 func (c *comparison) contents(kind string, was, is []PinnedMount) {
 	find := func(list []PinnedMount, path string) int {
 		return slices.IndexFunc(list, func(m PinnedMount) bool { return m.ContainerPath == path })
@@ -274,7 +271,7 @@ func (c *comparison) contents(kind string, was, is []PinnedMount) {
 	}
 }
 
-// short is a path relative to the working directory, if it is below it.
+// short returns path relative to the working directory if it is below it.
 func short(path string) string {
 	dir, err := os.Getwd()
 	if err == nil {
@@ -289,7 +286,8 @@ func short(path string) string {
 	return path
 }
 
-// named is how many changed files are listed by name; more are counted.
+// named is how many changed files are listed by name. If there are more, only their
+// number is shown, so that the line stays short.
 const named = 2
 
 // changes says which files differ between two trees. A tree of which only the
@@ -322,7 +320,7 @@ func changes(was, is *tree.Tree) string {
 	return strings.Join(list, ", ")
 }
 
-// printable quotes a name that could mean something to a terminal.
+// printable quotes a name that holds characters which a terminal could interpret.
 func printable(name string) string {
 	if quoted := strconv.Quote(name); quoted != `"`+name+`"` {
 		return quoted

@@ -7,8 +7,7 @@ import (
 )
 
 // Complete returns a copy of s with the defaults filled in and capabilities in
-// their full form, such as CAP_NET_RAW. The copy shares nothing with s that
-// Complete changes.
+// their full form, such as CAP_NET_RAW. It does not change s.
 func (s *Spec) Complete() *Spec {
 	c := *s
 	setDefault(&c.Pull, PullMissing)
@@ -42,7 +41,7 @@ func setDefault[T ~string](field *T, value T) {
 // CapAll stands for all capabilities.
 const CapAll = "ALL"
 
-// capabilities are the names in their full form.
+// capabilities returns names in their full form.
 func capabilities(names []string) []string {
 	full := slices.Clone(names)
 	for i, c := range full {
@@ -55,8 +54,7 @@ func capabilities(names []string) []string {
 	return full
 }
 
-// Absolute makes the host paths of s absolute; those that are relative are
-// relative to dir.
+// Absolute makes the host paths of s absolute, by joining relative ones to dir.
 func (s *Spec) Absolute(dir string) {
 	absolute := func(path *string) {
 		if *path != "" && !filepath.IsAbs(*path) {

@@ -11,33 +11,33 @@ import (
 	"strings"
 )
 
-// form is the number of the canonical form. A new number makes every run new.
+// form is the version of the canonical form. A new version changes every fingerprint,
+// so that no earlier run is found any more.
 const form = 1
 
-// always are the keys that the canonical form has had from the beginning, in its
-// order. Keys that came later stand after them, sorted, and are left out where
-// they are not used: so a new option leaves the fingerprints of all other steps
-// as they were.
+// always lists the keys of the first canonical form, in their order. They are always
+// present. Keys that were added since come after them, and only if the step uses them:
+// so a new option does not change the fingerprints of steps without it.
 var always = []string{"image", "cmd", "env", "cwd", "user", "network", "output", "hostname", "readOnly", "inputs", "mounts", "caches"}
 
-// later are the keys that came before keys were sorted, in the order in which
-// they came.
+// later lists the first keys that were added, in the order in which they were added.
+// All others come after these, sorted by name.
 var later = []string{"sources", "tmpfs", "secrets", "devices", "capAdd", "capDrop", "userns", "entrypoint", "setup"}
 
-// Fingerprint is SHA-256, in hexadecimal, over the canonical form of everything
-// that decides the step's output: [Pinned.Canonical]. Steps with the same
-// fingerprint give the same output as far as the command itself is repeatable.
+// Fingerprint returns the SHA-256 sum, in hexadecimal, of [Pinned.Canonical]: of
+// everything that decides the step's output. Steps with the same fingerprint have the
+// same output if the command itself is deterministic.
 //
-// A field's tag decides. `fingerprint:"KEY"` puts its canonical value under KEY;
-// `fingerprint:"KEY,set"` sorts the list first, for an order that decides nothing.
-// `fingerprint:"-"` leaves it out, and the tag "why" gives the reason.
+// The tag of a field says how it enters. `fingerprint:"KEY"` puts its canonical value
+// under KEY. `fingerprint:"KEY,set"` does the same for a list whose order does not
+// matter, and sorts it. `fingerprint:"-"` leaves it out; the tag "why" gives the reason.
 func (p *Pinned) Fingerprint() string {
 	sum := sha256.Sum256(p.Canonical())
 	return hex.EncodeToString(sum[:])
 }
 
-// Canonical is the canonical form: one JSON object (RFC 8259) on one line, without
-// blanks, the same bytes for the same ingredients.
+// Canonical returns the canonical form of the fields that decide the output: one JSON
+// object (RFC 8259) on one line, without blanks. Equal values give equal bytes.
 func (p *Pinned) Canonical() []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `{"form":%d`, form)
@@ -50,16 +50,16 @@ func (p *Pinned) Canonical() []byte {
 	return b.Bytes()
 }
 
-// ingredient is a field that decides, and its canonical value.
+// ingredient is a field that is in the fingerprint, and its canonical value.
 type ingredient struct {
 	key, label string
 	value      any
 	canonical  any
 	json       []byte
-	used       bool // the canonical value is not the zero one
+	used       bool // the canonical value is not zero
 }
 
-// ingredients are the fields that decide, in the order of the canonical form.
+// ingredients returns the fields that are in the fingerprint, in canonical order.
 func (p *Pinned) ingredients() []ingredient {
 	var all []ingredient
 	for _, f := range reflect.VisibleFields(reflect.TypeFor[Pinned]()) {
@@ -72,9 +72,9 @@ func (p *Pinned) ingredients() []ingredient {
 			in.label = key
 		}
 		in.canonical = canonical(in.value, set == "set")
-		data, err := json.Marshal(in.canonical) // maps come out sorted
+		data, err := json.Marshal(in.canonical) // sorts maps by key
 		if err != nil {
-			panic(err) // only texts, numbers, lists and maps of them are in there
+			panic(err) // cannot happen: the values are strings, numbers, and lists and maps of them
 		}
 		in.json, in.used = data, !empty(in.canonical)
 		all = append(all, in)
@@ -104,22 +104,22 @@ func empty(v any) bool {
 	return value.IsZero()
 }
 
-// content is a tree's digest and where the step sees it.
+// content is the canonical form of a tree: its digest and its path in the container.
 type content struct {
 	Path   string `json:"path"`
 	Digest string `json:"digest"`
 	Copied bool   `json:"copied,omitempty"`
 }
 
-// prelude is what a setup decides by.
+// prelude is the canonical form of a setup.
 type prelude struct {
 	Cmd     []string    `json:"cmd"`
 	Network Network     `json:"network"`
 	Caches  [][2]string `json:"caches"`
 }
 
-// canonical is what a field's value counts as: without names, in a fixed order
-// where the order decides nothing, and nil for a list that is empty.
+// canonical returns a field's value as the fingerprint sees it: without the names of
+// steps and runs, sorted where the order does not matter, and nil for an empty list.
 func canonical(value any, set bool) any {
 	switch v := value.(type) {
 	case []string:
@@ -154,7 +154,7 @@ func canonical(value any, set bool) any {
 		slices.Sort(out)
 		return out
 	case []Secret:
-		// Names only: a digest of the value would let people guess at the value.
+		// Names only: from a digest of the value, a short secret could be guessed.
 		var out []string
 		for _, s := range v {
 			out = append(out, secretName(s))
@@ -172,7 +172,7 @@ func canonical(value any, set bool) any {
 	return value
 }
 
-// list is nil for an empty list: one that was left out is the same.
+// list returns nil for an empty list: giving none and giving an empty one are the same.
 func list(v []string) []string {
 	if len(v) == 0 {
 		return nil
@@ -180,7 +180,8 @@ func list(v []string) []string {
 	return v
 }
 
-// secretName tells a secret that is also an environment variable from one that is not.
+// secretName returns the canonical name of a secret: $NAME if it is also an
+// environment variable, else NAME.
 func secretName(s Secret) string {
 	if s.Env {
 		return "$" + s.Name
@@ -188,7 +189,7 @@ func secretName(s Secret) string {
 	return s.Name
 }
 
-// places are the names and paths of caches, sorted by path.
+// places returns the names and paths of caches, sorted by path.
 func places(caches []Cache) [][2]string {
 	var out [][2]string
 	for _, c := range caches {

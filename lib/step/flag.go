@@ -24,14 +24,14 @@ func ParseInput(s string) (Input, error) {
 	return Input{Step: step, Run: run, Path: path}, nil
 }
 
-// ParseMount reads HOST:PATH. A host path with a colon goes through a spec.
+// ParseMount reads HOST:PATH. A host path with a colon can be given in a spec only.
 func ParseMount(s string) (Mount, error) {
 	host, path, ok := strings.Cut(s, ":")
 	if !ok || host == "" || path == "" {
 		return Mount{}, name.Usage("invalid mount %q: HOST:PATH", s)
 	}
 	if strings.Contains(path, ":") {
-		return Mount{}, name.Usage("invalid mount %q: HOST:PATH, always read-only; a host path with a colon is given through --spec", s)
+		return Mount{}, name.Usage("invalid mount %q: HOST:PATH, always read-only; give a host path with a colon through --spec", s)
 	}
 	return Mount{Host: host, Path: path}, nil
 }
@@ -74,7 +74,8 @@ func ParseCache(s string) (Cache, error) {
 	return c, nil
 }
 
-// ParseEnv reads K=V, or K for the value that lookup has for it, which must be set.
+// ParseEnv reads K=V, or K, whose value lookup returns. It is an error if lookup has
+// no value for K.
 func ParseEnv(s string, lookup func(string) (string, bool)) (key, value string, err error) {
 	key, value, ok := strings.Cut(s, "=")
 	if key == "" {
@@ -97,10 +98,10 @@ func ParseSize(s string) (Size, error) {
 	return Size(n), nil
 }
 
-// networkName is what CNI lets a network be called.
+// networkName matches the network names that the CNI specification allows.
 var networkName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`)
 
-// ParseNetwork reads a network; empty is empty.
+// ParseNetwork reads none, host, bridge or cni:NAME. An empty string stays empty.
 func ParseNetwork(s string) (Network, error) {
 	n := Network(s)
 	cni, isCNI := strings.CutPrefix(s, networkCNI)
@@ -110,7 +111,8 @@ func ParseNetwork(s string) (Network, error) {
 	return n, nil
 }
 
-// ParseAge reads a time span as Go does, and whole days as 30d; empty is none.
+// ParseAge reads a duration as [time.ParseDuration] does, or whole days, such as 30d.
+// An empty string is zero.
 func ParseAge(s string) (time.Duration, error) {
 	if s == "" {
 		return 0, nil
@@ -130,9 +132,9 @@ func ParseAge(s string) (time.Duration, error) {
 	return d, nil
 }
 
-// ReadEnvFile adds the variables of a file to env: K=V a line, as docker's
-// --env-file reads it. Blank lines and lines that start with # are passed
-// over; quotes are part of the value; K alone is not read from the caller.
+// ReadEnvFile adds the variables of a file to env, one K=V per line, as docker's
+// --env-file does. It skips blank lines and lines that start with #. Quotes are part
+// of the value. Unlike docker it refuses a line of K alone.
 func ReadEnvFile(path string, env map[string]string) error {
 	f, err := os.Open(path)
 	if err != nil {

@@ -7,9 +7,8 @@ import (
 	"pipex/lib/name"
 )
 
-// checkPaths refuses what cannot be mounted as asked: each path in the
-// container is absolute and clean, nothing lies at the same place as another
-// thing or over the kernel's own file systems.
+// checkPaths refuses paths in the container that are not absolute and clean, two
+// things at one path, and anything below /proc, /sys and /dev.
 func (s *Spec) checkPaths() error {
 	taken := map[string]string{}
 	claim := func(what, p string) error {
@@ -67,7 +66,7 @@ func (s *Spec) checkPaths() error {
 		return nil
 	}
 	for _, c := range s.Caches {
-		delete(taken, c.Path) // the setup may have another there
+		delete(taken, c.Path) // the setup may put another cache there
 	}
 	for _, c := range s.Setup.Caches {
 		if err := claim("cache "+c.Name, c.Path); err != nil {
@@ -93,7 +92,7 @@ func checkContainerPath(what, p string) error {
 	}
 	for _, kernel := range []string{"/proc", "/sys", "/dev"} {
 		if p == kernel || strings.HasPrefix(p, kernel+"/") {
-			return name.Usage("%s cannot be at %q: %s is the kernel's", what, p, kernel)
+			return name.Usage("%s cannot be at %q: %s belongs to the kernel", what, p, kernel)
 		}
 	}
 	return nil

@@ -1,7 +1,7 @@
-// Package step says what a step is: its specification, from flags or JSON, the
-// rules it must keep, and the fingerprint of everything that decides its
-// output. It looks at nothing outside the specification but the files that the
-// flags name.
+// Package step describes a step: its specification, read from flags or JSON; the
+// rules for a valid one; the form that prepare decides on; and the fingerprint of
+// everything that decides its output. It reads no files except the environment file
+// that a flag names, and takes no locks.
 package step
 
 import (
@@ -16,79 +16,93 @@ import (
 	"pipex/lib/name"
 )
 
-// Spec describes one step, as it is asked for. Its JSON form is what
-// pipex-prepare --spec reads: unknown keys are errors. The zero Spec is a step
-// without a container, whose output somebody else fills.
+// Spec describes one step, as the caller asks for it. pipex-prepare --spec reads its
+// JSON form, in which unknown keys are errors. The zero Spec is a step without a
+// container: the caller writes its artifacts. Zero values are the defaults.
 type Spec struct {
-	// Step is the step's name, and Name what people call it.
+	// Step is the step's name: what pipex-link and inputs call it. Empty for a run
+	// that belongs to no step.
 	Step string `json:"step,omitempty"`
+	// Name is a title for people; it decides nothing.
 	Name string `json:"name,omitempty"`
-	// Image is a reference, such as busybox; without one there is no container.
+	// Image is an image reference, such as busybox. Without it the run has no
+	// container, and options that need one are errors.
 	Image string `json:"image,omitempty"`
-	Pull  Pull   `json:"pull,omitempty"`
+	// Pull says when to fetch the image; missing by default.
+	Pull Pull `json:"pull,omitempty"`
 	Options
-	// Setup is executed before the command; nil for none.
-	Setup  *Setup  `json:"setup,omitempty"`
+	// Setup is a command that runs once, before the step's own; nil for none.
+	Setup *Setup `json:"setup,omitempty"`
+	// Inputs are the artifacts of other steps that this step reads.
 	Inputs []Input `json:"inputs,omitempty"`
+	// Mounts are host files and directories that the container sees read-only.
 	Mounts []Mount `json:"mounts,omitempty"`
-	// Sources are host files and directories that the container gets a writable
-	// copy of.
+	// Sources are host files and directories of which the container gets a writable
+	// copy.
 	Sources []Mount `json:"sources,omitempty"`
-	Caches  []Cache `json:"caches,omitempty"`
+	// Caches are directories of the workspace that outlive runs.
+	Caches []Cache `json:"caches,omitempty"`
 	// Tmpfs are directories in memory.
 	Tmpfs []Tmpfs `json:"tmpfs,omitempty"`
-	// Timeout ends the command; zero for none.
+	// Timeout is how long the command may run; zero for no limit.
 	Timeout Duration `json:"timeout,omitempty"`
-	// Userns maps root of the container to the caller.
+	// Userns gives the container a user namespace in which root is the caller.
 	Userns bool `json:"userns,omitempty"`
 	Limits
 }
 
-// Options are decided by being asked for: a [Spec] and the [Pinned] made of it
-// have the same ones. A tag says what each means for the fingerprint; see
-// [Pinned.Fingerprint]. Zero values are the defaults.
+// Options are the part of a [Spec] that prepare records unchanged in [Pinned], and so
+// in meta.json. A tag says what each field means for the fingerprint; see
+// [Pinned.Fingerprint]. A field that is not present has its zero value, the default.
 type Options struct {
-	// Platform is OS/ARCH[/VARIANT], for an image that has several; empty for
-	// this machine's.
+	// Platform is OS/ARCH[/VARIANT], and chooses from an image for several platforms;
+	// empty for this machine's platform.
 	Platform string `json:"platform,omitempty" fingerprint:"-" why:"the image's digest tells platforms apart"`
-	// Cmd is the command; the image's own if it is empty.
+	// Cmd is the command, without the entrypoint; if empty, the image's command.
 	Cmd []string `json:"cmd,omitzero" fingerprint:"cmd" label:"command"`
-	// Entrypoint replaces the image's. Empty and not nil, it is none, and the
-	// image's own command does not count either, as in docker.
-	Entrypoint *[]string         `json:"entrypoint,omitempty" fingerprint:"entrypoint"`
-	Env        map[string]string `json:"env,omitempty" fingerprint:"env"`
-	// Cwd, User, Output and Hostname are the command's; the image's where it has
-	// them, else /, root, /output and pipex.
-	Cwd      string `json:"cwd,omitempty" fingerprint:"cwd" label:"working directory"`
-	User     string `json:"user,omitempty" fingerprint:"user"`
-	Output   string `json:"output,omitempty" fingerprint:"output"`
+	// Entrypoint replaces the image's entrypoint; nil keeps it. If not nil, the image's
+	// own command is ignored too, as in docker. An empty list means no entrypoint.
+	Entrypoint *[]string `json:"entrypoint,omitempty" fingerprint:"entrypoint"`
+	// Env holds environment variables of the command, on top of the image's.
+	Env map[string]string `json:"env,omitempty" fingerprint:"env"`
+	// Cwd is the command's working directory; if empty, the image's, else /.
+	Cwd string `json:"cwd,omitempty" fingerprint:"cwd" label:"working directory"`
+	// User is UID, NAME, UID:GID or NAME:GROUP; if empty, the image's, else root.
+	User string `json:"user,omitempty" fingerprint:"user"`
+	// Output is where the container sees the artifacts directory; /output by default.
+	Output string `json:"output,omitempty" fingerprint:"output"`
+	// Hostname is the container's host name; pipex by default.
 	Hostname string `json:"hostname,omitempty" fingerprint:"hostname" label:"host name"`
-	// Network is what the command can reach; nothing if it is empty.
+	// Network is the network of the command; none by default.
 	Network Network `json:"network,omitempty" fingerprint:"network"`
-	// ReadOnly makes the root file system read-only.
+	// ReadOnly makes the container's root file system read-only.
 	ReadOnly bool `json:"readOnly,omitempty" fingerprint:"readOnly" label:"read-only"`
-	// NoInit runs the command as process 1, without an init before it.
-	NoInit  bool     `json:"noInit,omitempty" fingerprint:"-" why:"an init only forwards signals and reaps orphans"`
+	// NoInit runs the command as process 1. Without it an init is process 1.
+	NoInit bool `json:"noInit,omitempty" fingerprint:"-" why:"an init only forwards signals and reaps orphans"`
+	// Secrets are the names and sources of the step's secrets; their values are
+	// recorded nowhere.
 	Secrets []Secret `json:"secrets,omitempty" fingerprint:"secrets"`
-	// Devices are names of the Container Device Interface, VENDOR/CLASS=NAME.
+	// Devices are names of the Container Device Interface (CDI), VENDOR/CLASS=NAME.
 	Devices []string `json:"devices,omitempty" fingerprint:"devices,set"`
-	// CapAdd and CapDrop are capabilities(7), such as NET_RAW, or ALL.
-	CapAdd  []string `json:"capAdd,omitempty" fingerprint:"capAdd,set" label:"added capabilities"`
+	// CapAdd lists the capabilities(7) added to the default set, such as NET_RAW, or ALL.
+	CapAdd []string `json:"capAdd,omitempty" fingerprint:"capAdd,set" label:"added capabilities"`
+	// CapDrop lists the capabilities(7) removed from the default set, or ALL.
 	CapDrop []string `json:"capDrop,omitempty" fingerprint:"capDrop,set" label:"dropped capabilities"`
 }
 
-// Setup is a command that a run's first exec runs before the prepared one, on the
-// same writable layer, with a network and caches of its own.
+// Setup is a command that the first exec of a run runs before the prepared command, on
+// the same writable layer, with its own network and caches.
 type Setup struct {
+	// Cmd is the command; it must not be empty.
 	Cmd []string `json:"cmd"`
-	// Network is what it can reach; the host's network if it is empty.
+	// Network is the setup's network; host by default.
 	Network Network `json:"network,omitempty"`
-	// Caches come in addition to the step's. One with the name or the path of a
-	// cache of the step replaces it.
+	// Caches are added to the step's. A cache that has the name or the path of one of
+	// the step's replaces it during the setup.
 	Caches []Cache `json:"caches,omitempty"`
 }
 
-// Networks are those that the setup and the command use.
+// Networks returns the networks of the command and of the setup, if there is one.
 func (s *Spec) Networks() []Network {
 	if s.Setup == nil {
 		return []Network{s.Network}
@@ -96,38 +110,46 @@ func (s *Spec) Networks() []Network {
 	return []Network{s.Network, s.Setup.Network}
 }
 
-// Tmpfs is a directory in memory. Without a Size it may fill the memory.
+// Tmpfs is a directory in memory.
 type Tmpfs struct {
+	// Path is the directory in the container.
 	Path string `json:"path"`
-	Size Size   `json:"size,omitempty"`
+	// Size is the greatest size in bytes; 0 for no limit other than the memory.
+	Size Size `json:"size,omitempty"`
 }
 
-// Secret is a value that exec reads and nothing records. The container sees it
-// as the file /run/secrets/NAME.
+// Secret is a value that exec reads and never records. The container sees it as the
+// file /run/secrets/NAME.
 type Secret struct {
+	// Name is the secret's name: of the file, and of the variable.
 	Name string `json:"name"`
-	// File holds the value; if it is empty, the environment variable NAME does.
+	// File is the host file that holds the value; if empty, exec reads the value from
+	// the environment variable Name.
 	File string `json:"file,omitempty"`
-	// Env passes the value in the variable NAME as well.
+	// Env passes the value to the command in the environment variable Name, too.
 	Env bool `json:"env,omitempty"`
 }
 
 // SecretsPath is where a container sees its secrets.
 const SecretsPath = "/run/secrets"
 
-// Limits bound what a step may use; zero is no limit.
+// Limits are the limits of what a step may use; zero is no limit.
 type Limits struct {
-	Memory  Size    `json:"memory,omitempty"`
-	CPUs    float64 `json:"cpus,omitempty"`
-	Pids    int64   `json:"pids,omitempty"`
-	ShmSize Size    `json:"shmSize,omitempty"`
-	// LogMax is how much of each log is kept.
+	// Memory is the greatest memory use, in bytes.
+	Memory Size `json:"memory,omitempty"`
+	// CPUs is how many processors the step may use at once; fractions are allowed.
+	CPUs float64 `json:"cpus,omitempty"`
+	// Pids is the greatest number of processes and threads.
+	Pids int64 `json:"pids,omitempty"`
+	// ShmSize is the size of /dev/shm, in bytes; zero for the default.
+	ShmSize Size `json:"shmSize,omitempty"`
+	// LogMax is how many bytes of each log are kept.
 	LogMax Size `json:"logMax,omitempty"`
 	// Ulimits are NAME=SOFT[:HARD], as for setrlimit(2).
 	Ulimits []string `json:"ulimits,omitempty"`
 }
 
-// Size is a number of bytes, written as docker does: "512m", "1.5g", "4096".
+// Size is a number of bytes, written as in docker: "512m", "1.5g", "4096".
 type Size int64
 
 // MarshalJSON implements [json.Marshaler].
@@ -154,62 +176,71 @@ const (
 	PullNever   Pull = "never"
 )
 
-// Network says what a step can reach; none, the default, is only itself.
+// Network is what a container's network is: none (loopback only), host, bridge, or
+// cni:NAME.
 type Network string
 
-// The networks.
+// The networks; none is the default.
 const (
 	NetworkNone   Network = "none"
 	NetworkHost   Network = "host"
 	NetworkBridge Network = "bridge"
 )
 
-// networkCNI begins the name of a network that is described in CNI's directory.
+// networkCNI is the prefix of a network that a file in CNI's configuration directory
+// describes.
 const networkCNI = "cni:"
 
-// Attached tells whether it is one that a container's own network namespace is
-// attached to.
+// Attached reports whether the container has a network namespace of its own that CNI
+// plugins connect to a network.
 func (n Network) Attached() bool {
 	return n == NetworkBridge || strings.HasPrefix(string(n), networkCNI)
 }
 
-// Input is the artifacts of another step's run, read-only at Path.
+// Input is the artifacts of a committed run of another step.
 type Input struct {
+	// Step is the other step's name.
 	Step string `json:"step"`
-	// Run is the run; the one that the step's link names when empty.
+	// Run is the run's id; if empty, the run that the step is linked to.
 	Run string `json:"run,omitempty"`
-	// Path is where the container sees them, /input/STEP when empty. A copied
-	// input is seen only where a Path is given.
+	// Path is where the container sees the artifacts, read-only. If empty, it is
+	// /input/STEP, or nowhere for a copied input.
 	Path string `json:"path,omitempty"`
-	// Optional lets the step run without it when no run bears the name.
+	// Optional leaves the input out if the step is not linked to a run.
 	Optional bool `json:"optional,omitempty"`
-	// Copy copies the artifacts into the output first.
+	// Copy copies the artifacts into the output before the command runs.
 	Copy bool `json:"copy,omitempty"`
 }
 
-// Mount is a host file or directory, always read-only.
+// Mount is a host file or directory that the container sees.
 type Mount struct {
+	// Host is the path on the host.
 	Host string `json:"host"`
+	// Path is the path in the container.
 	Path string `json:"path"`
 }
 
-// Cache is a directory that outlives runs.
+// Cache is a directory of the workspace that outlives runs; the container may write to it.
 type Cache struct {
-	Name      string `json:"name"`
-	Path      string `json:"path"`
-	ReadOnly  bool   `json:"readOnly,omitempty"`
-	Exclusive bool   `json:"exclusive,omitempty"`
+	// Name is the cache's name in the workspace.
+	Name string `json:"name"`
+	// Path is where the container sees it.
+	Path string `json:"path"`
+	// ReadOnly mounts it read-only.
+	ReadOnly bool `json:"readOnly,omitempty"`
+	// Exclusive lets one exec at a time use it; others wait.
+	Exclusive bool `json:"exclusive,omitempty"`
 }
 
-// DefaultOutput is where a step writes unless it says otherwise, and
-// DefaultHostname what it calls itself: the same in every run, so that a name
-// that gets into an artifact does not change it.
+// DefaultOutput is where the container sees the artifacts directory by default.
+// DefaultHostname is its default host name. It is the same in every run, so that an
+// artifact that contains the host name does not differ from run to run.
 const (
 	DefaultOutput   = "/output"
 	DefaultHostname = "pipex"
 )
 
-// Duration is written as Go writes it, such as "90s" or "1h30m".
+// Duration is written as in Go, such as "90s" or "1h30m".
 type Duration time.Duration
 
 func (d Duration) milliseconds() int64 { return time.Duration(d).Milliseconds() }
@@ -228,11 +259,11 @@ func (d *Duration) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-// maxSpec bounds a specification, in bytes.
+// maxSpec is the greatest size of a specification that is read, in bytes.
 const maxSpec = 16 << 20
 
-// ReadSpec reads the JSON form of one Spec and nothing after it. The errors
-// are [*name.UsageError]s; the result is not checked yet.
+// ReadSpec reads the JSON form of one Spec; anything after it is an error. Invalid
+// JSON is a [*name.UsageError]. The result is not checked yet; see [Spec.Check].
 func ReadSpec(r io.Reader) (*Spec, error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxSpec))
 	if err != nil {

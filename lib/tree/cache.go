@@ -14,36 +14,35 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Cache remembers the sums of one directory's files between processes, so that
-// scanning it again costs one lstat(2) a file, as git's index does.
+// Cache stores the SHA-256 sums of one directory's files between processes. So scanning the
+// directory again costs one lstat(2) per file, as with git's index.
 //
-// A file is not read again if its device, inode, size, mode, time of
-// modification and time of change are what they were when it was. The last of
-// these is the kernel's to set: neither touch(1) nor utimes(2) hide a change.
-// What can: a clock that is set back to the nanosecond, or one of a file server
-// that lags behind ours by two seconds; a program that goes on writing
-// through a mapping (mmap(2)) that the kernel already knows to be dirty; and for
-// some seconds what another machine wrote on NFS (nfs(5), ac).
+// A file is not read again if its device, inode, size, mode, mtime and ctime are the same as
+// when it was read. Only the kernel sets ctime, so touch(1) and utimes(2) cannot hide a
+// change. These can: a clock that is set back to the exact nanosecond; a file server whose
+// clock is two seconds behind ours; a program that keeps writing through a mapping (mmap(2))
+// that is already dirty; and, for some seconds, a write by another machine on NFS (nfs(5),
+// option ac).
 //
-// Different caches may be used by any number of processes at once, a cache by
-// one goroutine.
+// Any number of processes may use caches at once, also of the same directory. One Cache value
+// must be used by one goroutine only.
 type Cache struct {
 	dir, file string
 	now       func() time.Time
 
-	known map[stamp][sha256.Size]byte // as in the file; a scan does not change it
-	fresh map[stamp][sha256.Size]byte // of the last scan; nil if none succeeded
-	since time.Time                   // files that changed after it are not remembered
+	known map[stamp][sha256.Size]byte // as read from the file; a scan does not change it
+	fresh map[stamp][sha256.Size]byte // from the last scan; nil if none succeeded
+	since time.Time                   // files that changed later are not stored
 }
 
-// stamp is all by which a file is known to be the same: device, inode, size,
-// modification and change in seconds and nanoseconds, mode.
+// stamp identifies an unchanged file: device, inode, size, mtime and ctime in seconds and
+// nanoseconds, mode.
 type stamp [8]uint64
 
-// racy is how long a file must have been left alone to be remembered. One that
-// is written to twice within a tick of its file system's clock looks the same
-// after the second time (git's racy-git.txt); FAT's ticks are of 2 seconds, and
-// no common file system's are longer.
+// racy is how long a file must have been unchanged before its sum is stored. If a file is
+// written twice within one tick of its file system's clock, its stamp is the same after the
+// second write (see git's racy-git.txt). FAT has ticks of 2 seconds, the longest of all common
+// file systems.
 const racy = 2 * time.Second
 
 func stampOf(s *unix.Stat_t) stamp {
@@ -51,9 +50,8 @@ func stampOf(s *unix.Stat_t) stamp {
 		uint64(s.Ctim.Sec), uint64(s.Ctim.Nsec), uint64(s.Mode)}
 }
 
-// OpenCache returns what is remembered of dir in a file below cacheDir that is
-// named after dir. A file that is missing, damaged or unreadable is an empty
-// cache, never an error: it only costs time.
+// OpenCache reads the cache of dir, from a file in cacheDir whose name is a hash of dir. If that
+// file is missing, damaged or unreadable, the cache is empty: then a scan only takes longer.
 func OpenCache(cacheDir, dir string) *Cache {
 	key := dir
 	if absolute, err := filepath.Abs(dir); err == nil {
@@ -67,21 +65,19 @@ func OpenCache(cacheDir, dir string) *Cache {
 	return c
 }
 
-// Scan is [Scan] of the cache's directory, but reads only files that it does not
-// remember.
+// Scan is [Scan] of the cache's directory, but reads only files whose sums are not stored.
 func (c *Cache) Scan(ctx context.Context, options ...Option) (*Tree, error) {
-	c.fresh = nil // what fails forgets nothing
+	c.fresh = nil // if this scan fails, Save keeps the stored sums
 	c.since = c.now().Add(-racy)
 	return (&scan{cache: c}).run(ctx, c.dir, options)
 }
 
-// trusts tells whether a file of that status would look different after the next
-// write to it.
+// trusts reports whether the next write to a file with this status would change its stamp.
 func (c *Cache) trusts(s *unix.Stat_t) bool {
 	return time.Unix(s.Mtim.Unix()).Before(c.since) && time.Unix(s.Ctim.Unix()).Before(c.since)
 }
 
-// remembered is one file's sum.
+// remembered is one file's stamp and sum.
 type remembered struct {
 	stamp stamp
 	sum   [sha256.Size]byte
@@ -96,12 +92,11 @@ func (c *Cache) learn(sums []remembered) {
 	}
 }
 
-// Save puts what the last scan found in place of what was remembered before,
-// if it is anything else, and makes cacheDir if need be. The file is replaced in
-// one rename: of several processes the last one wins. It is not synced; what
-// power loss leaves of it is noticed when it is read. A process that is killed
-// here leaves a file whose name ends in ".tmp" and digits. All files in cacheDir
-// may be removed at any time.
+// Save stores the sums of the last scan in place of the old ones, if they differ, and creates
+// cacheDir if needed. It replaces the file by one rename: if several processes save, the last
+// one wins. It does not sync: damage by power loss is noticed when the file is read. A process
+// that is killed during Save leaves a file whose name ends in ".tmp" and digits. All files in
+// cacheDir may be removed at any time.
 func (c *Cache) Save() (err error) {
 	if c.fresh == nil || maps.Equal(c.fresh, c.known) {
 		return nil
@@ -133,8 +128,8 @@ func (c *Cache) Save() (err error) {
 	return nil
 }
 
-// A cache file is this line, then the records in no order, each the eight
-// numbers of a stamp (little-endian) and a sum, then the SHA-256 of all that.
+// A cache file is this line, then the records in any order, then the SHA-256 sum of all that.
+// A record is the eight 64-bit numbers of a stamp, little-endian, and the file's sum.
 const cacheHeader = "pipex hash cache 1\n"
 
 const recordSize = 8*8 + sha256.Size
@@ -152,7 +147,7 @@ func encodeSums(sums map[stamp][sha256.Size]byte) []byte {
 	return append(data, end[:]...)
 }
 
-// decodeSums returns nothing at all of data that is not whole.
+// decodeSums returns nothing if data is damaged.
 func decodeSums(data []byte) map[stamp][sha256.Size]byte {
 	size := len(data) - sha256.Size
 	if size < len(cacheHeader) || string(data[:len(cacheHeader)]) != cacheHeader {

@@ -2,7 +2,7 @@ package tree
 
 import "fmt"
 
-// Kind is what is different about a path.
+// Kind says what differs at a path.
 type Kind string
 
 const (
@@ -10,32 +10,32 @@ const (
 	Missing Kind = "missing"
 	// Extra: only the second tree has it.
 	Extra Kind = "extra"
-	// Type: a directory became a file, say. Nothing else is told of the path.
+	// Type: for example, a directory became a file. Then nothing else is reported for the
+	// path.
 	Type Kind = "type"
-	// Mode: the permissions, or setuid, setgid or sticky bits. Links have none.
+	// Mode: the permissions, or setuid, setgid or sticky bits. Not compared for links.
 	Mode Kind = "mode"
 	// Content: a file's bytes.
 	Content Kind = "content"
-	// Link: where a symbolic link leads.
+	// Link: the target of a symbolic link.
 	Link Kind = "link"
 )
 
-// Difference is one respect in which two trees differ.
+// Difference is one difference between two trees.
 type Difference struct {
 	Path string
 	Kind Kind
-	// Was is the entry in the first tree, Is the one in the second; the zero
-	// Entry where there is none.
+	// Was is the entry in the first tree, Is the one in the second; the zero Entry if there
+	// is none.
 	Was, Is Entry
 }
 
-// Decides tells whether it gives the trees different digests: most of the permissions
-// do not.
+// Decides reports whether the difference changes the tree's digest. Most permissions do not.
 func (d Difference) Decides() bool {
 	return d.Kind != Mode || d.Was.Mode.IsRegular() && (d.Was.Mode^d.Is.Mode)&0o100 != 0
 }
 
-// String tells the difference in one line of printable characters.
+// String returns the difference in one line of printable characters.
 func (d Difference) String() string {
 	switch d.Kind {
 	case Type:
@@ -50,9 +50,9 @@ func (d Difference) String() string {
 	return fmt.Sprintf("%s %q", d.Kind, d.Path)
 }
 
-// Compare tells in which respects other differs from t, in order of the paths.
-// It looks at everything that an entry says, so trees with the same
-// [Tree.Digest] may differ in modes; trees that do not differ have the same.
+// Compare returns the differences between t and other, sorted by path. It compares all fields of
+// an entry. Trees without differences have the same [Tree.Digest]; trees with the same digest
+// may still differ in modes.
 func (t *Tree) Compare(other *Tree) []Difference {
 	var all []Difference
 	was, is := t.Entries, other.Entries

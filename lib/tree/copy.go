@@ -11,21 +11,21 @@ import (
 	"time"
 )
 
-// copyAtOnce is how much of a file is copied before a copy looks whether it was
-// cancelled.
+// copyAtOnce is how many bytes are copied between two checks for cancellation.
 const copyAtOnce = 64 << 20
 
-// Copy copies what the directory src holds into the directory dst, which may
-// hold other things already: a file or symbolic link takes the place of one of
-// the same name; where one of the two is a directory and the other is not, Copy
-// fails. Symbolic links are copied as they are and never followed, neither in src
-// nor in dst, hard links among the files stay such, data is shared where
-// copy_file_range(2) and the file system can. Owner, permissions, and times of
-// files are kept, but files and directories can be written by their owner in the
-// copy: those of a committed run cannot. Extended attributes are not copied.
+// Copy copies the content of the directory src into the directory dst, which need not be empty.
+// A file or symbolic link replaces one of the same name. If one of two things of the same name
+// is a directory and the other is not, Copy fails.
 //
-// Nobody may change src or dst meanwhile; what they hold is not trusted
-// otherwise. After an error dst holds a part of the copy.
+// Symbolic links are copied as they are and never followed, neither in src nor in dst. Hard
+// links between files stay hard links. Data is shared (reflink) if copy_file_range(2) and the
+// file system support it. Owners, permissions, and times of files are kept, except that the
+// owner may write to all files and directories of the copy; in a committed run nobody may.
+// Extended attributes are not copied.
+//
+// Nobody may change src or dst during the copy. Apart from that, Copy does not trust what they
+// contain. After an error dst holds a part of the copy.
 func Copy(ctx context.Context, dst, src string) error {
 	to, err := os.OpenRoot(dst)
 	if err != nil {
@@ -41,7 +41,7 @@ type inode struct{ dev, ino uint64 }
 type copier struct {
 	to     *os.Root
 	mu     sync.Mutex
-	copies map[inode]string // of files that have several names
+	copies map[inode]string // the copies of files that have several names
 }
 
 func (c *copier) visit(ctx context.Context, o *object) (err error) {
@@ -66,7 +66,7 @@ func (c *copier) directory(o *object) error {
 	if errors.Is(err, fs.ErrExist) {
 		there, err := c.to.Lstat(o.path)
 		if err == nil && !there.IsDir() {
-			err = errors.New("something that is no directory is in its place")
+			err = errors.New("its name is taken by something that is not a directory")
 		}
 		return err
 	}
@@ -125,8 +125,8 @@ func (c *copier) file(ctx context.Context, o *object) error {
 	return err
 }
 
-// create makes the file that o is to be copied to, or none, if o is another name
-// of a file that has been seen.
+// create creates the file that o is copied to. If o is another name of a file that has been
+// copied, it makes a hard link and returns nil.
 func (c *copier) create(o *object) (*os.File, error) {
 	if o.stat.Nlink > 1 {
 		id := inode{uint64(o.stat.Dev), o.stat.Ino}
@@ -140,14 +140,14 @@ func (c *copier) create(o *object) (*os.File, error) {
 	return c.to.OpenFile(o.path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 }
 
-// clear makes room for a file or a symbolic link.
+// clear removes a file or symbolic link at path.
 func (c *copier) clear(path string) error {
 	there, err := c.to.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err == nil && there.IsDir() {
-		err = errors.New("a directory is in its place")
+		err = errors.New("its name is taken by a directory")
 	}
 	if err == nil {
 		err = c.to.Remove(path)
@@ -155,7 +155,7 @@ func (c *copier) clear(path string) error {
 	return err
 }
 
-// own gives a copy the owner of the original, which only root can.
+// own gives a copy the owner of the original, if this process is root.
 func (c *copier) own(o *object) error {
 	if os.Geteuid() != 0 {
 		return nil

@@ -6,11 +6,11 @@ import (
 	"fmt"
 )
 
-// Digest names the content: "sha256:" and 64 hexadecimal digits. Two trees
-// have the same digest if and only if they hold the same names with the same
-// types, contents, targets and executability.
+// Digest returns the digest of the content: "sha256:" and 64 hexadecimal digits. Two trees have
+// the same digest if and only if they have the same names with the same types, contents, link
+// targets and owner's execute bits.
 //
-// It is the SHA-256 of these records, one an entry in the tree's order:
+// It is the SHA-256 sum of these records, one per entry, in the tree's order:
 //
 //	dir PATH\0
 //	file SIZE SHA256 PATH\0      a file that its owner may not execute
@@ -18,10 +18,10 @@ import (
 //	link PATH\0TARGET\0
 //	fifo PATH\0                  likewise socket, block, char; see RecordSpecial
 //
-// Of the permissions only the owner's execute bit of files counts, as in git:
-// the others depend on the umask of whoever copied the tree, and [Seal] drops
-// some. Times, owners and inodes do not count either, so a step that is run
-// again and yields the same bytes yields the same digest.
+// Of the permissions only the owner's execute bit of files is included, as in git: the others
+// depend on the umask of the process that made the tree, and [Seal] drops some. Times, owners
+// and inodes are not included, so a step that is run again and writes the same bytes gets the
+// same digest.
 func (t *Tree) Digest() string {
 	h := sha256.New()
 	for i := range t.Entries {

@@ -11,15 +11,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// manifestHeader is how readers of mtree(5) know the format.
+// manifestHeader is the first line, by which readers of mtree(5) recognize the format.
 const manifestHeader = "#mtree\n"
 
-// maxLine bounds what a line can take in memory: a path of which each byte is
-// quoted and encoded, a target of which each byte is encoded, and keywords.
+// maxLine is the greatest length of a line, in bytes: a path with each byte quoted and encoded, a
+// target with each byte encoded, and the keywords.
 const maxLine = 8*maxPath + 4*unix.PathMax + 256
 
-// WriteManifest writes the tree in the form of mtree(5), so that it can be
-// verified without us: mtree -f MANIFEST -p DIR.
+// WriteManifest writes the tree in the format of mtree(5), so that it can be verified without
+// pipex: mtree -f MANIFEST -p DIR.
 //
 //	#mtree
 //	. type=dir mode=0755
@@ -28,15 +28,14 @@ const maxLine = 8*maxPath + 4*unix.PathMax + 256
 //	./latest type=link link=bin/tool
 //	# sha256:9f86d081884c7d659a2fea...
 //
-// Bytes other than printable ASCII characters, and # and \, are written as \ and
-// three octal digits (vis(3)), in targets as in names. Names are patterns to
-// mtree, so ? * [ in one are quoted. The last line is a comment that holds the
-// tree's digest; a manifest without it is not whole. The same tree always gives
-// the same bytes.
+// In names and targets, # and \ and bytes that are not printable ASCII characters are written as \
+// and three octal digits (vis(3)). mtree treats names as patterns, so ? * [ in names are quoted.
+// The last line is a comment with the tree's digest; a manifest without it is incomplete. The
+// same tree always gives the same bytes.
 //
-// A tree that holds a FIFO, a socket or a device has no manifest: it is refused
-// with a [SpecialError]. mtree itself takes only trees whose root is a
-// directory, and mistakes a name such as \* for * where one directory holds both.
+// For a tree with a FIFO, a socket or a device the error is a [*SpecialError]. mtree itself
+// accepts only trees whose root is a directory, and confuses names such as \* and * if a
+// directory has both.
 func (t *Tree) WriteManifest(w io.Writer) error {
 	out := bufio.NewWriter(w)
 	out.WriteString(manifestHeader)
@@ -67,17 +66,17 @@ func appendLine(b []byte, e *Entry) []byte {
 		b = fmt.Appendf(b, " mode=%04o size=%d sha256=%x", chmodBits(e.Mode), e.Size, e.Sum[:])
 	case e.Mode.IsDir():
 		b = fmt.Appendf(b, " mode=%04o", chmodBits(e.Mode))
-	default: // a link's permissions mean nothing, and not all systems agree on them
+	default: // a link's permissions mean nothing and differ between systems
 		b = encodeText(append(b, " link="...), e.Link)
 	}
 	return append(b, '\n')
 }
 
-// ReadManifest reads what [Tree.WriteManifest] wrote and nothing else: what it
-// accepts, WriteManifest turns into the same bytes again. A manifest that was
-// cut short, that names a path twice, outside the root or in no directory, or
-// whose digest is not its entries' is refused with an error that names the line.
-// It takes memory in proportion to what it has read, but for one line's.
+// ReadManifest reads what [Tree.WriteManifest] has written, and nothing else: for what it accepts,
+// WriteManifest writes the same bytes again. It refuses a manifest that is cut short, that names a
+// path twice, outside the root or below something that is not a directory, or whose digest does
+// not match its entries. The error names the line. The memory that it uses is proportional to
+// what it has read, plus one line.
 func ReadManifest(r io.Reader) (*Tree, error) {
 	p := parser{in: bufio.NewReaderSize(r, maxLine), directories: map[string]bool{}}
 	t, err := p.parse()
@@ -120,7 +119,7 @@ func (p *parser) parse() (*Tree, error) {
 		err = p.add(line)
 	}
 	if err == nil && line != "# "+p.tree.Digest()+"\n" {
-		err = errors.New("the digest is not that of the entries")
+		err = errors.New("the digest does not match the entries")
 	}
 	if err != nil {
 		return nil, err
@@ -138,7 +137,7 @@ func (p *parser) add(line string) error {
 	if err != nil {
 		return err
 	}
-	// Whatever else the parser lets pass, such as a sum cut short, ends here.
+	// This refuses whatever else the parser accepts, such as a sum that is cut short.
 	if string(appendLine(nil, &e)) != line {
 		return errForm
 	}
@@ -148,9 +147,9 @@ func (p *parser) add(line string) error {
 	}
 	switch n := len(p.tree.Entries); {
 	case n == 0 && e.Path != ".":
-		return errors.New("does not begin with the root")
+		return errors.New("the first entry is not the root")
 	case n > 0 && !p.directories[parent]:
-		return errors.New("in no directory")
+		return errors.New("its parent is not a directory")
 	case n > 0 && comparePaths(p.tree.Entries[n-1].Path, e.Path) >= 0:
 		return errors.New("out of order")
 	}
@@ -161,9 +160,10 @@ func (p *parser) add(line string) error {
 	return nil
 }
 
-var errForm = errors.New("not an entry in the form that is written")
+var errForm = errors.New("not an entry as pipex writes it")
 
-// parseLine reads more than appendLine writes, but nothing that is no entry.
+// parseLine reads an entry. It also accepts some forms that appendLine does not write; add refuses
+// those.
 func parseLine(line string) (e Entry, err error) {
 	path, rest, _ := strings.Cut(line, " ")
 	if e.Path, err = parsePath(path); err != nil {
@@ -195,7 +195,7 @@ func parseLine(line string) (e Entry, err error) {
 	return e, nil
 }
 
-// parsePath accepts only paths that lead to a place below the root.
+// parsePath accepts only paths below the root.
 func parsePath(text string) (string, error) {
 	if text == "." {
 		return text, nil

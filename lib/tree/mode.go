@@ -21,13 +21,13 @@ var types = []struct {
 	{"char", fs.ModeDevice | fs.ModeCharDevice, unix.S_IFCHR},
 }
 
-// special are the bits of chmod(2) that are no permissions.
+// special are the bits of chmod(2) that are not permissions.
 var special = []struct {
 	mode fs.FileMode
 	bits uint32
 }{{fs.ModeSetuid, unix.S_ISUID}, {fs.ModeSetgid, unix.S_ISGID}, {fs.ModeSticky, unix.S_ISVTX}}
 
-// typeName is the type of mode as mtree(5) calls it.
+// typeName returns mtree(5)'s name for the type of mode.
 func typeName(mode fs.FileMode) string {
 	for _, t := range types {
 		if t.mode == mode.Type() {
@@ -53,7 +53,7 @@ func fileMode(bits uint32) fs.FileMode {
 	return mode
 }
 
-// chmodBits is mode without its type, as chmod(2) takes it.
+// chmodBits returns mode without its type, for chmod(2).
 func chmodBits(mode fs.FileMode) uint32 {
 	bits := uint32(mode.Perm())
 	for _, s := range special {

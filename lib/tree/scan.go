@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// SpecialError says that a FIFO, a socket or a device stands where only files,
-// directories and symbolic links may. It was neither opened nor removed.
+// SpecialError says that there is a FIFO, a socket or a device where only files, directories and
+// symbolic links are allowed. It was neither opened nor removed.
 type SpecialError struct {
 	// Path is relative to the root.
 	Path string
@@ -28,14 +28,13 @@ func (e *SpecialError) Error() string {
 // Option changes what [Scan] and [Cache.Scan] accept.
 type Option func(*scan)
 
-// RecordSpecial has FIFOs, sockets and devices recorded by their type, unopened
-// and without numbers, instead of refused with a [SpecialError]. Such a tree
-// has a digest, but no manifest.
+// RecordSpecial records FIFOs, sockets and devices by their type instead of refusing them with a
+// [*SpecialError]. They are not opened, and device numbers are not recorded. Such a tree has a
+// digest, but no manifest.
 func RecordSpecial() Option { return func(s *scan) { s.special = true } }
 
-// Without leaves out directories, themselves and all that they hold, wherever they
-// stand below the root and whatever they are called there. One that does not exist
-// is nowhere.
+// Without leaves out directories and everything below them. They are recognized by device and
+// inode, so their names below the root do not matter. A directory that does not exist is ignored.
 func Without(dirs ...string) Option {
 	return func(s *scan) {
 		for _, dir := range dirs {
@@ -47,26 +46,24 @@ func Without(dirs ...string) Option {
 	}
 }
 
-// Scan returns the content of dir, hashed on all processors. No symbolic link
-// is followed, dir itself included: a caller who means its target resolves it
-// first. If dir is a regular file, the tree is that one entry.
+// Scan returns the content of dir, hashed on all processors. It follows no symbolic link, not
+// even dir itself: resolve it first if you mean its target. If dir is a regular file, the tree is
+// that one entry.
 //
-// Scan refuses FIFOs, sockets and devices with a [SpecialError] unless told
-// otherwise, paths of more than 16 KiB, and whatever it may not read; errors
-// name the path and wrap the cause. It takes time for each byte of a file that
-// a reader would get, holes included, until ctx is done. It changes nothing,
-// access times perhaps aside. Of an object that is swapped for another under
-// its hands it tells with [ErrChanged]; whoever writes to files meanwhile can
-// have any mixture of old and new bytes hashed.
+// Scan refuses FIFOs, sockets and devices with a [*SpecialError], unless an option says otherwise,
+// paths of more than 16 KiB, and what it may not read. Errors name the path and wrap the cause.
+// Holes in files take as long as data. Scan ends when ctx does. It changes nothing, except perhaps
+// access times. If an object is replaced during the scan, the error is [ErrChanged]. If a file is
+// written to during the scan, its sum may be of a mixture of old and new bytes.
 func Scan(ctx context.Context, dir string, options ...Option) (*Tree, error) {
 	return new(scan).run(ctx, dir, options)
 }
 
-// scan is how one scan goes.
+// scan holds the settings of one scan.
 type scan struct {
 	special bool
-	still   bool   // a file that is written to meanwhile is an error
-	cache   *Cache // nil, or where sums are looked up and remembered
+	still   bool   // a file that is written to during the scan is an error
+	cache   *Cache // where sums are looked up and stored; may be nil
 	without []inode
 }
 
@@ -94,14 +91,14 @@ func (s *scan) run(ctx context.Context, dir string, options []Option) (*Tree, er
 	return t, nil
 }
 
-// gatherer is what one goroutine of a scan owns: it shares nothing, for with a
-// cache an object takes hardly longer than a lock.
+// gatherer is the state of one goroutine of a scan. Goroutines share nothing: with a cache,
+// visiting an object takes hardly longer than taking a lock.
 type gatherer struct {
 	*scan
 	entries []Entry
 	sums    []remembered
 	hash    hash.Hash
-	buffer  [256 << 10]byte // larger ones fall out of the processor's cache
+	buffer  [256 << 10]byte // a larger one does not fit into the processor's cache
 }
 
 func (g *gatherer) visit(ctx context.Context, o *object) (err error) {
@@ -113,7 +110,7 @@ func (g *gatherer) visit(ctx context.Context, o *object) (err error) {
 	case unix.S_IFREG:
 		err = g.content(ctx, o, &e)
 	case unix.S_IFLNK:
-		e.Mode = fs.ModeSymlink | 0o777 // what Linux says, not all servers do
+		e.Mode = fs.ModeSymlink | 0o777 // as on Linux; some file servers report other modes
 		e.Link, err = o.target()
 	case unix.S_IFDIR:
 	default:
@@ -125,8 +122,7 @@ func (g *gatherer) visit(ctx context.Context, o *object) (err error) {
 	return err
 }
 
-// content gives a regular file's entry its size and sum, from the cache if it
-// knows them.
+// content sets the size and sum of a regular file's entry, from the cache if they are there.
 func (g *gatherer) content(ctx context.Context, o *object, e *Entry) error {
 	if g.cache != nil {
 		stamp := stampOf(&o.stat)
@@ -145,9 +141,9 @@ func (g *gatherer) content(ctx context.Context, o *object, e *Entry) error {
 		return o.fail("read", err)
 	}
 	if g.cache != nil && g.cache.trusts(&o.stat) && e.Size == o.stat.Size {
-		// The stamp is from before the first byte was read: what was changed
-		// while it was read will not match. A size that is not what was read
-		// is that of a file that grows, or of procfs.
+		// The stamp is from before the first byte was read, so a file that was changed
+		// while it was read will not match it. The size differs from what was read if
+		// the file grows, or in procfs.
 		g.sums = append(g.sums, remembered{stampOf(&o.stat), e.Sum})
 	}
 	if g.still {
@@ -178,8 +174,8 @@ func (g *gatherer) read(ctx context.Context, fd int, e *Entry) error {
 	return ctx.Err()
 }
 
-// unchanged makes sure that a file of which size bytes were read was not written
-// to since it was opened.
+// unchanged returns an error if a file, of which size bytes were read, has been written to since
+// it was opened.
 func (o *object) unchanged(fd int, size int64) error {
 	var now unix.Stat_t
 	err := restart(func() error { return unix.Fstat(fd, &now) })
@@ -192,8 +188,8 @@ func (o *object) unchanged(fd int, size int64) error {
 	return nil
 }
 
-// target returns where a symbolic link leads. symlink(2) takes no target of
-// PATH_MAX bytes or more, but a file system may hold what it never made.
+// target returns the target of a symbolic link. symlink(2) refuses targets of PATH_MAX bytes or
+// more, but a damaged or foreign file system may contain one.
 func (o *object) target() (string, error) {
 	if o.path == "." {
 		return "", o.fail("read", errors.New("it is a symbolic link"))

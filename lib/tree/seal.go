@@ -8,25 +8,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// fewObjects is up to how many objects are synced one by one. Each fsync(2)
-// waits for the disk, some milliseconds; one syncfs(2) waits once, but for
-// whatever else is unwritten on the file system, too.
+// fewObjects is up to how many objects are synced one by one. Each fsync(2) waits some
+// milliseconds for the disk. One syncfs(2) waits only once, but for all unwritten data of the
+// file system.
 const fewObjects = 64
 
 // sealedBits are the permissions that a sealed file may have.
 const sealedBits = 0o555
 
-// Seal freezes dir, which nobody writes to any more, and returns its content as
-// it then is. All regular files lose their write, setuid, setgid and sticky bits
-// and their capabilities (capabilities(7)); directories keep theirs, so that
-// rm -r works. When Seal has returned nil, contents, names and modes survive
-// power loss; the name of dir itself is its parent's to sync.
+// Seal makes the files in dir read-only and returns the content of dir. Nobody may write to dir any
+// more. All regular files lose their write, setuid, setgid and sticky bits and their capabilities
+// (capabilities(7)). Directories keep their modes, so that rm -r works. After Seal has returned nil,
+// contents, names and modes survive power loss, except the name of dir itself: the caller syncs its
+// parent directory.
 //
-// What [Scan] refuses is refused before anything is changed, and so is a file
-// that is written to meanwhile, with [ErrChanged]. An error after that leaves
-// some files sealed; to seal again does no harm. A file that denies its owner
-// reading can be sealed by root only, one that somebody else owns likewise
-// unless it is sealed already. dir is expected to lie on one file system.
+// Seal refuses what [Scan] refuses, before it changes anything, and files that are written to at the
+// same time, with [ErrChanged]. After a later error some files are sealed; sealing again does no
+// harm. Only root can seal a file that its owner may not read, or that belongs to another user,
+// unless it is sealed already. All of dir must be on one file system.
 func Seal(ctx context.Context, dir string) (*Tree, error) {
 	t, err := (&scan{still: true}).run(ctx, dir, nil)
 	if err != nil {
@@ -55,9 +54,8 @@ func Seal(ctx context.Context, dir string) (*Tree, error) {
 	return t, nil
 }
 
-// DropSpecial removes FIFOs, sockets and devices from dir, which [Seal] would
-// refuse, by their names in their open directories. What it has removed when it
-// fails stays removed.
+// DropSpecial removes FIFOs, sockets and devices from dir, which [Seal] would refuse. It removes them
+// through their open directories (unlinkat(2)). After an error some may have been removed.
 func DropSpecial(ctx context.Context, dir string) error {
 	return walk(ctx, dir, func() visitor {
 		return func(_ context.Context, o *object) error {
@@ -73,8 +71,8 @@ func DropSpecial(ctx context.Context, dir string) error {
 	})
 }
 
-// seal changes a file or a directory through its descriptor, which no rename
-// can redirect.
+// seal seals a file or a directory through its descriptor, so that a rename cannot redirect it to
+// another file.
 func (o *object) seal(sync bool) error {
 	fd, err := o.open()
 	if err != nil {
@@ -99,9 +97,8 @@ func (o *object) seal(sync bool) error {
 	return nil
 }
 
-// dropCapabilities makes a program as harmless as a dropped setuid bit does.
-// Asking first costs less than removing what is not there, and needs no
-// privilege.
+// dropCapabilities removes the capabilities of a program, for the same reason as the setuid bit. It
+// looks first whether there are any: that is faster than removing none, and needs no privilege.
 func dropCapabilities(fd int) error {
 	const name = "security.capability"
 	if _, err := unix.Fgetxattr(fd, name, nil); err != nil {
@@ -113,8 +110,8 @@ func dropCapabilities(fd int) error {
 	return unix.Fremovexattr(fd, name)
 }
 
-// syncAround writes out the whole file system that dir is on. Since Linux 5.8
-// syncfs(2) tells of data that could not be written; before, it may not.
+// syncAround writes out the whole file system that contains dir. syncfs(2) reports write errors since
+// Linux 5.8; older kernels may not.
 func syncAround(dir string) error {
 	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {

@@ -1,17 +1,14 @@
-// Package tree knows what a directory holds: it walks one without following
-// anything, hashes it, lists it as a manifest, compares it with a manifest,
-// and freezes it.
+// Package tree handles the content of directories: it walks a directory without following links,
+// hashes it, writes its manifest, compares it with a manifest, copies it, and makes it read-only.
 //
-// A step may have written anything: symbolic links to /, FIFOs that block an
-// open, devices, names of arbitrary bytes, directories nested deeper than
-// PATH_MAX, files without permission to read them. So every object is opened
-// by its one name in its already open directory (openat(2)), never followed
-// and never waited for, and must then be what lstat(2) said it was. No byte of
-// a name or a target is interpreted.
+// It does not trust what a step has written: symbolic links to /, FIFOs that block an open, devices,
+// names of arbitrary bytes, directories nested deeper than PATH_MAX, files without read permission.
+// So it opens each object by its name in its open directory (openat(2)), without following links and
+// without blocking, and checks that it is the object that lstat(2) has reported. It does not
+// interpret names and targets.
 //
-// The package takes no lock. Only [Seal] changes what it walks, and it expects
-// that nobody writes there any more. A directory that is being written to
-// while it is scanned gives the content of no particular moment.
+// The package takes no lock. [Seal], [DropSpecial] and [Copy] expect that nobody else writes to the
+// directory. If a directory is written to during a scan, the result may never have existed as a whole.
 package tree
 
 import (
@@ -22,8 +19,8 @@ import (
 
 // Entry is one object at or below a root.
 type Entry struct {
-	// Path is relative to the root and slash separated, byte for byte as the
-	// directories hold it. "." is the root itself.
+	// Path is relative to the root and separated by slashes; its bytes are unchanged. "." is
+	// the root itself.
 	Path string
 	// Mode is the type, the permissions, setuid, setgid and sticky bits.
 	Mode fs.FileMode
@@ -31,26 +28,25 @@ type Entry struct {
 	Size int64
 	// Sum is the SHA-256 of the content; regular files only.
 	Sum [sha256.Size]byte
-	// Link is where a symbolic link leads, as written in it; links only.
+	// Link is the target of a symbolic link, unchanged; links only.
 	Link string
 }
 
 // Tree is the content of one directory, or of one regular file.
 //
-// Entries begin with the root, then follow in the order of the bytes of their
-// paths (as LC_ALL=C sort has it), so a directory stands before what it holds,
-// though not necessarily directly before it. A tree says nothing of owners,
-// times, hard links, holes and extended attributes.
+// The first entry is the root. The others are sorted by the bytes of their paths, as with LC_ALL=C
+// sort: so a directory comes before its content, but not always directly before it. A tree does not
+// contain owners, times, hard links, holes and extended attributes.
 type Tree struct {
 	Entries []Entry
 }
 
-// comparePaths gives the order of the entries in a tree.
+// comparePaths defines the order of the entries in a tree.
 func comparePaths(a, b string) int {
 	switch {
 	case a == b:
 		return 0
-	case a == ".": // "-" and "+" sort before it, but nothing precedes the root
+	case a == ".": // the root is first, although "-" and "+" sort before "."
 		return -1
 	case b == ".":
 		return 1
@@ -58,8 +54,7 @@ func comparePaths(a, b string) int {
 	return strings.Compare(a, b)
 }
 
-// Files is the number of regular files; each name of a file with several
-// counts.
+// Files returns the number of regular files. A file with several names counts once per name.
 func (t *Tree) Files() int {
 	n := 0
 	for i := range t.Entries {
@@ -70,8 +65,8 @@ func (t *Tree) Files() int {
 	return n
 }
 
-// Bytes is the sum of the sizes of all regular files in bytes: what their
-// readers get, holes included, not what they occupy.
+// Bytes returns the sum of the sizes of all regular files, in bytes, holes included. It is not the
+// space that they take on disk.
 func (t *Tree) Bytes() int64 {
 	var n int64
 	for i := range t.Entries {

@@ -6,17 +6,16 @@ import (
 	"strings"
 )
 
-// A name in a manifest is written in the octal form of vis(3): \ and three
-// digits for each byte that is no printable ASCII character or that mtree(5)
-// gives a meaning. All bytes survive, and a name never spans lines or columns.
+// A name in a manifest is written in the octal form of vis(3): \ and three digits for each byte that
+// is not a printable ASCII character or that has a meaning in mtree(5). So all bytes are kept, and a
+// name contains no blanks or line breaks.
 //
-// To mtree, moreover, a name is a pattern as soon as it holds one of ? * [. Then
-// those and \ are quoted as fnmatch(3) asks, with one \ more, or the file called
-// "*" would stand for all its neighbours.
+// mtree also takes a name for a pattern if it contains ? * or [. In such a name, these and \ are
+// quoted by one more \, as in fnmatch(3). Otherwise a file "*" would match all files beside it.
 
 const patternBytes = "?*["
 
-// encodeName writes one component of a path.
+// encodeName appends one component of a path.
 func encodeName(b []byte, name string) []byte {
 	pattern := strings.ContainsAny(name, patternBytes)
 	for i := range len(name) {
@@ -28,7 +27,7 @@ func encodeName(b []byte, name string) []byte {
 	return b
 }
 
-// encodeText writes a target, which is never a pattern.
+// encodeText appends a target, which is never a pattern.
 func encodeText(b []byte, text string) []byte {
 	for i := range len(text) {
 		b = encodeByte(b, text[i])
@@ -45,7 +44,7 @@ func encodeByte(b []byte, c byte) []byte {
 
 var errEncoding = errors.New("backslash without three octal digits of a byte")
 
-// decodeText undoes encodeText.
+// decodeText reverses encodeText.
 func decodeText(text string) (string, error) {
 	if strings.IndexByte(text, '\\') < 0 {
 		return text, nil
@@ -69,7 +68,7 @@ func decodeText(text string) (string, error) {
 	return string(b), nil
 }
 
-// decodeName undoes encodeName.
+// decodeName reverses encodeName.
 func decodeName(text string) (string, error) {
 	name, err := decodeText(text)
 	if err != nil || !strings.ContainsAny(name, patternBytes) {

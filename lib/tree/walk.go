@@ -12,23 +12,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxPath bounds the length of a path in bytes. The kernel takes no path of more
-// than PATH_MAX, 4096, at once, but lets who descends step by step nest deeper
-// without end. Each entry spells out its whole path, so without a bound a chain
-// of some ten thousand directories would cost gigabytes of memory.
+// maxPath is the greatest length of a path, in bytes. A path given to the kernel must be shorter than
+// PATH_MAX, 4096, but directories can be nested without limit, one level at a time. Each entry holds
+// its whole path, so without a limit a chain of ten thousand directories would need gigabytes.
 const maxPath = 4 * unix.PathMax
 
-// ErrChanged says that an object was replaced, or a file written to, while it
-// was looked at.
+// ErrChanged says that an object was replaced, or a file was written to, while it was read.
 var ErrChanged = errors.New("changed while it was being read")
 
-// folder is an open directory. It stays open until everything in it has been
-// visited, so a walk holds about as many descriptors as it is levels above the
-// objects that are being visited, and two in a chain of directories, whatever
-// its depth.
+// folder is an open directory. It stays open until everything directly in it has been visited. So a
+// walk needs about as many descriptors as there are levels with unvisited objects, and only two for a
+// chain of directories of any depth.
 type folder struct {
 	fd      int
-	prefix  string // of the paths of what it holds: "" or "a/b/"
+	prefix  string // the prefix of the paths in it: "" or "a/b/"
 	waiting atomic.Int64
 }
 
@@ -38,8 +35,8 @@ func (f *folder) release() {
 	}
 }
 
-// object is a name in an open directory, and once it is visited what fstatat(2)
-// or fstat(2) said of it last.
+// object is a name in an open directory and, once it is visited, the last result of fstatat(2) or
+// fstat(2) for it.
 type object struct {
 	in   *folder
 	name string
@@ -49,7 +46,7 @@ type object struct {
 
 func (o *object) is(kind uint32) bool { return o.stat.Mode&unix.S_IFMT == kind }
 
-// fail words an error. The root is called as the caller called it.
+// fail returns an error with the object's path. For the root that is the path that the caller gave.
 func (o *object) fail(verb string, err error) error {
 	path := o.path
 	if path == "." {
@@ -58,10 +55,9 @@ func (o *object) fail(verb string, err error) error {
 	return fmt.Errorf("cannot %s %q: %w", verb, path, err)
 }
 
-// open opens a regular file or a directory for reading and makes sure that it
-// is the one that was looked at. A name has no slash, and the last component is
-// not followed, so nothing outside the directory can be reached (openat2(2)
-// would add nothing). O_NONBLOCK is for a FIFO that took the file's place.
+// open opens a regular file or a directory for reading, and checks that it is the object that fstatat(2)
+// has reported. A name has no slash and a link is not followed, so nothing outside the directory can be
+// reached; openat2(2) is not needed. With O_NONBLOCK, a FIFO that has replaced the file does not block.
 func (o *object) open() (fd int, err error) {
 	err = restart(func() (err error) {
 		fd, err = unix.Openat(o.in.fd, o.name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
@@ -83,8 +79,8 @@ func (o *object) open() (fd int, err error) {
 	return fd, nil
 }
 
-// walker is a stack of objects that are still to be visited. Being a stack it
-// finishes a directory before it opens the next.
+// walker is a stack of the objects that are still to be visited. With a stack, a walk finishes a
+// directory before it opens the next one.
 type walker struct {
 	mu      sync.Mutex
 	changed sync.Cond
@@ -93,17 +89,16 @@ type walker struct {
 	failed  bool
 }
 
-// errPassOver is what a visitor returns for a directory whose content it does not
-// want to see.
+// errPassOver is returned by a visitor for a directory whose content must be skipped.
 var errPassOver = errors.New("pass over")
 
-// visitor is called for one object after another.
+// visitor is called once for each object.
 type visitor func(context.Context, *object) error
 
-// walk visits root and everything below it, in no order but for a directory
-// before what it holds, with as many goroutines as processors. Each has a
-// visitor of its own, made by visit before the walk begins. A walk follows no
-// symbolic link, root included, and ends with the first error.
+// walk visits root and everything below it, a directory before its content and otherwise in any order.
+// It uses as many goroutines as there are processors. visit is called once for each before the walk
+// begins, and makes its visitor. A walk follows no symbolic link, not even root, and ends with the
+// first error.
 func walk(ctx context.Context, root string, visit func() visitor) error {
 	workers := runtime.GOMAXPROCS(0)
 	w := &walker{busy: workers}
@@ -129,9 +124,8 @@ func (w *walker) work(ctx context.Context, visit visitor) (err error) {
 	return err
 }
 
-// exchange takes what a worker found in its last object, and returns the next
-// one, or nil if no more will come. It is one call, not two, because the lock
-// is what the workers contend for.
+// exchange takes what a worker found in its last object, and returns the next object, or nil if there
+// will be no more. It does both under one lock, since the workers compete for that lock.
 func (w *walker) exchange(below []*object, err error) *object {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -154,7 +148,7 @@ func (w *walker) exchange(below []*object, err error) *object {
 	return o
 }
 
-// look visits one object and returns what it holds.
+// look visits one object and returns the objects in it.
 func (o *object) look(ctx context.Context, visit visitor) ([]*object, error) {
 	defer o.in.release()
 	if err := ctx.Err(); err != nil {
@@ -174,7 +168,7 @@ func (o *object) look(ctx context.Context, visit visitor) ([]*object, error) {
 	return o.list()
 }
 
-// list opens a directory and returns what it holds.
+// list opens a directory and returns the objects in it.
 func (o *object) list() ([]*object, error) {
 	fd, err := o.open()
 	if err != nil {
@@ -202,10 +196,9 @@ func (o *object) list() ([]*object, error) {
 	return below, nil
 }
 
-// readNames returns what getdents64(2) says of an open directory, "." and ".."
-// left out.
+// readNames returns the names in an open directory (getdents64(2)), without "." and "..".
 func readNames(fd int) (names []string, err error) {
-	buffer := make([]byte, 32<<10) // what glibc's readdir(3) takes at once
+	buffer := make([]byte, 32<<10) // as glibc's readdir(3)
 	for {
 		var n int
 		err := restart(func() (err error) {
@@ -219,8 +212,8 @@ func readNames(fd int) (names []string, err error) {
 	}
 }
 
-// restart repeats a system call that a signal interrupted. The runtime asks for
-// SA_RESTART, but network and FUSE file systems do not always honour it.
+// restart repeats a system call that a signal has interrupted. Go's runtime sets SA_RESTART, but network
+// and FUSE file systems do not always obey it.
 func restart(call func() error) error {
 	for {
 		if err := call(); err != unix.EINTR {

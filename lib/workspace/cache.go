@@ -9,7 +9,7 @@ import (
 	"pipex/lib/tree"
 )
 
-// CachePath is where the cache is kept; it need not exist.
+// CachePath returns the path of a cache, which need not exist.
 func (ws *Workspace) CachePath(cache string) (string, error) {
 	if err := name.Check("cache", cache); err != nil {
 		return "", err
@@ -17,7 +17,7 @@ func (ws *Workspace) CachePath(cache string) (string, error) {
 	return ws.path(cachesDir, cache), nil
 }
 
-// PrepareCache makes the cache if it does not exist and returns its path.
+// PrepareCache creates the cache if it does not exist, and returns its path.
 func (ws *Workspace) PrepareCache(cache string) (string, error) {
 	path, err := ws.CachePath(cache)
 	if err != nil {
@@ -29,12 +29,12 @@ func (ws *Workspace) PrepareCache(cache string) (string, error) {
 	return path, nil
 }
 
-// Caches lists the caches by name.
+// Caches returns the names of the caches, sorted.
 func (ws *Workspace) Caches() ([]string, error) { return subdirectories(ws.path(cachesDir)) }
 
-// Hash returns the content of a host directory or file. What it learns is kept
-// in .pipex, so that hashing it again reads only what has changed; failing to
-// keep it is no error.
+// Hash returns the content of a host directory or file. It keeps the hashes in
+// .pipex/hashes, so that the next call reads only files that have changed. Errors
+// in writing that cache are ignored: the next call then reads all files again.
 func (ws *Workspace) Hash(ctx context.Context, path string, options ...tree.Option) (*tree.Tree, error) {
 	if err := ws.ensure(private + "/hashes"); err != nil {
 		return tree.Scan(ctx, path, options...)

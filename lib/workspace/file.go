@@ -9,10 +9,10 @@ import (
 	"github.com/google/uuid"
 )
 
-// Scratch returns a path below .pipex/tmp that nothing else uses, on behalf of
-// a run whose lock the caller holds, or of linking under the state lock. What
-// a crash leaves there is therefore known by its name to be nobody's, and
-// prune removes it.
+// Scratch returns an unused path below .pipex/tmp. owner is a run whose lock the
+// caller holds, or linking for a caller that holds the state lock. The path begins
+// with owner: after a crash, prune sees that nobody holds the owner's lock and removes
+// the file.
 func (ws *Workspace) Scratch(owner string) (string, error) {
 	if err := ws.ensure(filepath.Join(private, "tmp")); err != nil {
 		return "", err
@@ -20,12 +20,13 @@ func (ws *Workspace) Scratch(owner string) (string, error) {
 	return ws.path(private, "tmp", owner+"."+uuid.NewString()), nil
 }
 
-// linking owns what link and state.json are written with; no run is called so.
+// linking is the owner of the temporary files of link and state.json. No run can have
+// this name.
 const linking = ".state"
 
-// replaceFile puts data at path, whole or not at all: temporary file, fsync,
-// rename (rename(2), fsync(2)). Power loss may bring back what was there before
-// until the directory is synced, which is left to the caller.
+// replaceFile writes data to path atomically: temporary file, fsync(2), rename(2). It
+// does not sync the directory. Until the caller does, power loss may bring back the
+// old file.
 func (ws *Workspace) replaceFile(owner, path string, data []byte) error {
 	tmp, err := ws.Scratch(owner)
 	if err != nil {
@@ -38,8 +39,8 @@ func (ws *Workspace) replaceFile(owner, path string, data []byte) error {
 	return os.Rename(tmp, path)
 }
 
-// replaceLink puts a symbolic link to target at path. There is no moment at
-// which path is missing: a new link is renamed over the old one (rename(2)).
+// replaceLink makes path a symbolic link to target, and syncs its directory. It renames
+// a new link over the old one (rename(2)), so that path is never missing.
 func (ws *Workspace) replaceLink(path, target string) error {
 	tmp, err := ws.Scratch(linking)
 	if err != nil {
@@ -81,8 +82,8 @@ func syncPath(path string) error {
 	return f.Sync()
 }
 
-// encode is the one JSON form of our files: two blanks of indentation, as
-// @livingdata/pipex writes it, a final newline, and <, > and & as themselves.
+// encode returns v as JSON in the form of all our files: indented by two blanks, as
+// @livingdata/pipex does, with a final newline, and without escaping <, > and &.
 func encode(v any) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)

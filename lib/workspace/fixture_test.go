@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestMain lets a test run its own binary as another process: with $ACT set, it
-// does what that says in the workspace $DIR and ends.
+// TestMain lets a test run this binary as another process: if $ACT is set, it performs
+// that act in the workspace $DIR and exits.
 func TestMain(m *testing.M) {
 	act, known := acts[os.Getenv("ACT")]
 	if !known {
@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// acts is what another process can be told to do.
+// acts are what another process can do.
 var acts = map[string]func(*Workspace) error{
 	"hold": func(ws *Workspace) error {
 		if _, err := ws.HoldRun("run", "exec"); err != nil {
@@ -51,7 +51,7 @@ var acts = map[string]func(*Workspace) error{
 	},
 }
 
-// other is the command that does act in another process.
+// other returns the command that performs act in another process.
 func other(ws *Workspace, workdir, act string, env ...string) *exec.Cmd {
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = append(os.Environ(), append(env, "ACT="+act, "DIR="+workdir)...)

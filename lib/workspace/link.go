@@ -15,17 +15,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Link is the name that a step gives to its latest committed run.
+// Link says which committed run a step points at.
 type Link struct {
-	Step  string `json:"step"`
+	// Step is the step's name.
+	Step string `json:"step"`
+	// RunID is the run.
 	RunID string `json:"run"`
 }
 
-// Link points step at a committed run, in step-runs and in state.json. The
-// link is never missing while it is replaced; a crash between the two leaves
-// both runs referenced, and linking again mends it, as Prune does.
+// Link points step at a committed run, in step-runs and in state.json. Linking to
+// the run that is linked already does nothing. The link is never missing while it is
+// replaced. A crash between the two writes leaves both the old and the new run
+// referenced; linking again, or Prune, makes them agree.
 //
-// It takes the workspace lock, shared, and the state lock.
+// The error wraps [ErrNoRun] if the run does not exist, and [ErrNotCommitted] if it is
+// open. Link takes the workspace lock, shared, and the state lock.
 func (ws *Workspace) Link(ctx context.Context, step, id string) error {
 	if err := name.Check("step", step); err != nil {
 		return err
@@ -69,9 +73,9 @@ func (ws *Workspace) Link(ctx context.Context, step, id string) error {
 	return nil
 }
 
-// Unlink removes the name of a step and never the run. The error wraps
-// [ErrNoStep] when no run bears the name. The link goes last, so that after a
-// crash the step still has its name. It takes the same locks as Link.
+// Unlink removes the link of a step. It never removes the run. The error wraps
+// [ErrNoStep] if the step has no link. The link itself is removed last: after a crash
+// the step is still linked, and Unlink can be repeated. It takes the same locks as Link.
 func (ws *Workspace) Unlink(ctx context.Context, step string) error {
 	if _, err := ws.Linked(step); err != nil {
 		return err
@@ -98,8 +102,9 @@ func (ws *Workspace) Unlink(ctx context.Context, step string) error {
 	return nil
 }
 
-// changeState runs change on state.json under the state lock, writes it back if
-// change says so, or if there was none, and then runs after, which may be nil.
+// changeState calls change with the content of state.json, under the state lock. It
+// writes the file if change returns true or if there was none, and then calls after,
+// which may be nil.
 func (ws *Workspace) changeState(ctx context.Context, change func(*state) (bool, error), after func() error) error {
 	lock, err := ws.wait(ctx, unix.F_WRLCK, stateByte)
 	if err != nil {
@@ -121,9 +126,9 @@ func (ws *Workspace) changeState(ctx context.Context, change func(*state) (bool,
 }
 
 // mendState makes state.json agree with the links again, after a crash between
-// the two. Steps without a link stay as they are: should step-runs be lost,
-// state.json is what still knows the runs. The caller holds the workspace lock,
-// alone, so no link is under way.
+// writing the two. It leaves steps without a link as they are: if step-runs is lost,
+// only state.json still names their runs. The caller holds the workspace lock,
+// exclusive, so that no Link is in progress.
 func (ws *Workspace) mendState(ctx context.Context) error {
 	links, err := ws.Links()
 	if err != nil || len(links) == 0 {
@@ -144,14 +149,15 @@ func (ws *Workspace) mendState(ctx context.Context) error {
 	}, nil)
 }
 
-// Linked returns the id of the run that step points at. The error wraps
-// [ErrNoStep] when there is none. It takes no lock; a reader that needs the
-// run to stay takes the workspace lock first.
+// Linked returns the id of the run that step points at. The error wraps [ErrNoStep] if
+// the step has no link. It takes no lock: a caller that needs the run to stay takes the
+// workspace lock, shared, first.
 func (ws *Workspace) Linked(step string) (string, error) {
 	if err := name.Check("step", step); err != nil {
 		return "", err
 	}
-	// Opening the directory makes a network file system look again.
+	// NFS may remember a missing name for seconds; opening the directory makes it
+	// ask the server.
 	dir, err := os.OpenRoot(ws.path(linksDir))
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("%w %q in workspace %q", ErrNoStep, step, ws.ID)
@@ -169,13 +175,14 @@ func (ws *Workspace) Linked(step string) (string, error) {
 	}
 	id := filepath.Base(target)
 	if name.Check("run", id) != nil || filepath.Clean(target) != path.Join("..", runsDir, id) {
-		return "", fmt.Errorf("the link of step %q points to %q, not to a run; pipex-link %s RUN mends it", step, target, step)
+		return "", fmt.Errorf("the link of step %q points to %q, not to a run; pipex-link %s RUN repairs it", step, target, step)
 	}
 	return id, nil
 }
 
-// Links lists every step that has a name for a run, sorted by step. The error
-// tells of links that point to no run; the others are listed all the same.
+// Links returns the links of all steps, sorted by step. If some links do not point to a
+// run, it returns the others together with an error that names the bad ones. It takes
+// no lock.
 func (ws *Workspace) Links() ([]Link, error) {
 	entries, err := os.ReadDir(ws.path(linksDir))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -172,7 +172,7 @@ func TestStateKeepsWhatOthersWrote(t *testing.T) {
 	}
 }
 
-// A damaged state.json is told, and nothing is removed on its word.
+// A damaged state.json is an error, and nothing is removed because of it.
 func TestDamagedState(t *testing.T) {
 	for name, damage := range map[string]func(string) error{
 		"empty":      func(path string) error { return os.WriteFile(path, nil, 0o644) },
@@ -198,10 +198,10 @@ func TestDamagedState(t *testing.T) {
 				return
 			}
 			if err == nil {
-				t.Error("linked all the same")
+				t.Error("linked anyway")
 			}
 			if _, err := ws.Prune(context.Background(), PruneOptions{}, func(id string) { t.Errorf("pruned %s", id) }); err == nil {
-				t.Error("pruned all the same")
+				t.Error("pruned anyway")
 			}
 			ok(t, os.Rename(ws.path("state.json"), filepath.Join(t.TempDir(), "away")))
 			ok(t, ws.Link(context.Background(), "b", "run"))
@@ -210,8 +210,8 @@ func TestDamagedState(t *testing.T) {
 	}
 }
 
-// Whatever state.json holds is read, or refused as damaged; what is read is
-// what is written again.
+// Any content of state.json is either read or refused as damaged. What is read is
+// written back unchanged.
 func FuzzState(f *testing.F) {
 	for _, text := range []string{
 		``, `null`, `{}`, `{"steps":null}`, `{"steps":{"a":{"runId":"1-2","fingerprint":"f"}}}`, `{"steps":{"a":7}}`,

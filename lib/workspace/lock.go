@@ -13,32 +13,32 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// All locks are open-file-description byte-range locks (fcntl(2), F_OFD_SETLK)
-// on one file, .pipex/lock, which is never unlinked: one byte for each thing
-// locked. The kernel releases them when the holder dies, they work between
-// machines where the file system's locks do, and no lock is ever a file's mere
-// existence.
+// All locks are open-file-description byte-range locks (fcntl(2), F_OFD_SETLK) on one
+// file, .pipex/lock, which is never removed. Each thing that is locked has one byte of
+// the file. The kernel releases a lock when its holder dies. Locks work between
+// machines if the file system's locks do. The existence of a file is never a lock.
 //
-// What they protect:
+// What the locks protect, and who takes them:
 //
-//	run        exclusive, by whatever changes an open run or removes one:
-//	           prepare, exec, commit, discard, prune. exec holds it while the
-//	           command runs. It is waited for only as long as a killed process
-//	           takes to die: then a verb says who has it, and prune keeps the run. prune looks whether it
-//	           is taken (F_OFD_GETLK), and takes it only to remove the run.
-//	cache      exclusive, by exec for an exclusive cache while the command
-//	           runs. Several are taken in order of their names.
-//	workspace  shared by whatever adds a reference to a run (prepare, link,
-//	           commit's rename); exclusive for prune's mark. Milliseconds.
-//	state      exclusive, by link while it changes a link and state.json, and by
-//	           prune when it mends state.json.
+//	run        exclusive: prepare, exec, commit, discard and prune, before they
+//	           change or remove the run. exec holds it while the command runs.
+//	           A verb waits only as long as a killed process needs to die; then
+//	           it fails and names the holder, and prune keeps the run. prune
+//	           tests the lock first (F_OFD_GETLK), and takes it only to remove
+//	           the run.
+//	cache      exclusive: exec, for an exclusive cache, while the command runs.
+//	           Several caches are locked in order of their names.
+//	workspace  shared: prepare, link and commit, while they add a reference to a
+//	           run. exclusive: prune, while it decides what to remove. Held for
+//	           milliseconds.
+//	state      exclusive: link, while it changes a link and state.json; prune,
+//	           when it makes state.json agree with the links.
 //
-// Of those that are waited for, cache comes before workspace and workspace before
-// state, so nobody waits in a circle. A run's may be taken at any point, since
-// waiting for it has a short bound.
+// To avoid deadlocks, locks are taken in the order cache, workspace, state. A run's
+// lock may be taken at any point, since waiting for it is bounded.
 //
-// Who holds a run or a cache is written down in .pipex/holders, for people only:
-// nothing decides by it.
+// The holder of a run or a cache is written to .pipex/holders, for error messages.
+// Nothing is decided by it.
 const (
 	workspaceByte = 0
 	stateByte     = 1
@@ -48,7 +48,7 @@ const (
 type BusyError struct {
 	// What is held, such as `run "x"`.
 	What string
-	// By is who holds it, as far as that is known.
+	// By is the holder; nil if it is not known.
 	By *Holder
 }
 
@@ -60,21 +60,24 @@ func (e *BusyError) Error() string {
 		e.What, e.By.Verb, e.By.PID, e.By.Host, e.By.Since.Format(time.RFC3339))
 }
 
-// Holder tells people who holds a lock. It may be out of date.
+// Holder describes the holder of a lock, for error messages. It may be out of date.
 type Holder struct {
-	Verb  string    `json:"verb"`
-	Host  string    `json:"host"`
-	PID   int       `json:"pid"`
+	// Verb is what the holder does, such as exec.
+	Verb string `json:"verb"`
+	// Host and PID are the holder's machine and process id.
+	Host string `json:"host"`
+	PID  int    `json:"pid"`
+	// Since is when it took the lock, in UTC, to the second.
 	Since time.Time `json:"since"`
 }
 
-// Lock is a lock that is held until it is released or the process ends.
+// Lock is a lock that is held until Release is called or the process ends.
 type Lock struct {
 	file   *os.File
 	holder string
 }
 
-// Release gives the lock back. It may be called on nil, and twice.
+// Release releases the lock. It does nothing on a nil or released lock.
 func (l *Lock) Release() {
 	if l == nil || l.file == nil {
 		return
@@ -86,13 +89,13 @@ func (l *Lock) Release() {
 	l.file = nil
 }
 
-// Shared takes the workspace lock shared: until it is released no run is
-// pruned. It waits for a prune's mark to end.
+// Shared takes the workspace lock, shared. Until it is released, prune removes no run.
+// It waits until no prune holds the lock, or until ctx ends.
 func (ws *Workspace) Shared(ctx context.Context) (*Lock, error) {
 	return ws.wait(ctx, unix.F_RDLCK, workspaceByte)
 }
 
-// exclusive takes the workspace lock alone, as prune's mark does.
+// exclusive takes the workspace lock, exclusive, and waits for it until ctx ends.
 func (ws *Workspace) exclusive(ctx context.Context) (*Lock, error) {
 	return ws.wait(ctx, unix.F_WRLCK, workspaceByte)
 }
@@ -105,12 +108,13 @@ func (ws *Workspace) tryExclusive() (*Lock, error) {
 	return l, err
 }
 
-// dying is how long HoldRun waits for a lock: a process that was just killed holds its
-// locks until the kernel has taken it apart.
+// dying is how long HoldRun waits for a lock: a process that has just been killed
+// keeps its locks until the kernel has closed its files.
 const dying = 250 * time.Millisecond
 
-// HoldRun takes the lock of a run for verb. A run that another process goes on to hold
-// is a [*BusyError], which tells who has it. The run need not exist.
+// HoldRun takes the lock of a run for verb. It waits a quarter of a second at most. If
+// another process still holds the lock then, the error is a [*BusyError] that names the
+// holder. The run need not exist.
 func (ws *Workspace) HoldRun(id, verb string) (*Lock, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), dying)
 	defer cancel()
@@ -125,9 +129,9 @@ func (ws *Workspace) HoldRun(id, verb string) (*Lock, error) {
 	return l, nil
 }
 
-// Held returns a [*BusyError] if a process holds the lock of a run, and does not
-// take it. The answer may be out of date when it arrives: take the lock, and look
-// again, before removing anything.
+// Held returns a [*BusyError] if a process holds the lock of a run. It does not take
+// the lock, so the answer may be out of date at once: before removing anything, take
+// the lock and check again.
 func (ws *Workspace) Held(id string) error {
 	held, err := ws.look(offset("run", id))
 	if err == nil && held {
@@ -136,7 +140,7 @@ func (ws *Workspace) Held(id string) error {
 	return err
 }
 
-// look tells whether another open file has a lock on a byte.
+// look reports whether another open file has a lock on the byte at.
 func (ws *Workspace) look(at int64) (bool, error) {
 	f, err := ws.lockFile()
 	if err != nil {
@@ -150,8 +154,9 @@ func (ws *Workspace) look(at int64) (bool, error) {
 	return l.Type != unix.F_UNLCK, nil
 }
 
-// HoldCache takes the lock of an exclusive cache for verb and waits for its
-// turn. waiting, which may be nil, is called once if another process has it.
+// HoldCache takes the lock of an exclusive cache for verb. It waits for the lock until
+// ctx ends. If another process holds it, waiting, which may be nil, is called once with
+// a [*BusyError].
 func (ws *Workspace) HoldCache(ctx context.Context, cache, verb string, waiting func(error)) (*Lock, error) {
 	l, err := ws.try(unix.F_WRLCK, offset("cache", cache))
 	if isHeld(err) {
@@ -167,8 +172,9 @@ func (ws *Workspace) HoldCache(ctx context.Context, cache, verb string, waiting 
 	return l, nil
 }
 
-// offset is the byte that stands for a thing: 62 bits of a hash, past the few
-// fixed ones. Two names that share a byte would only wait for each other.
+// offset returns the byte of the lock file for a run or a cache: 62 bits of a hash of
+// its name, above the fixed bytes. If two names had the same byte, one would wait for
+// the other; nothing worse.
 func offset(kind, name string) int64 {
 	sum := sha256.Sum256([]byte(kind + "/" + name))
 	return int64(binary.BigEndian.Uint64(sum[:8])>>2) | 1<<8
@@ -185,14 +191,14 @@ func (ws *Workspace) lockFile() (*os.File, error) {
 	return f, nil
 }
 
-// try takes one byte without waiting; isHeld tells that somebody has it.
+// try locks one byte without waiting. isHeld(err) is true if another process has it.
 func (ws *Workspace) try(kind int16, at int64) (*Lock, error) {
 	return ws.lock(unix.F_OFD_SETLK, kind, at)
 }
 
-// wait takes one byte, however long it takes, unless ctx ends first. The wait
-// itself cannot be interrupted, so it is left to a goroutine: should ctx end,
-// that goroutine gives the lock back as soon as it has it.
+// wait locks one byte and waits for it until ctx ends. The system call cannot be
+// interrupted, so a goroutine makes it. If ctx ends first, the goroutine stays until it
+// gets the lock, and then releases it.
 func (ws *Workspace) wait(ctx context.Context, kind int16, at int64) (*Lock, error) {
 	if l, err := ws.try(kind, at); !isHeld(err) {
 		return l, err
@@ -236,7 +242,7 @@ func (ws *Workspace) lock(cmd int, kind int16, at int64) (*Lock, error) {
 	return nil, fmt.Errorf("cannot lock workspace %q: %w", ws.ID, err)
 }
 
-// errHeld says that another process has the byte.
+// errHeld says that another process has locked the byte.
 var errHeld = errors.New("held")
 
 func isHeld(err error) bool { return errors.Is(err, errHeld) }
@@ -245,8 +251,8 @@ func (ws *Workspace) holderPath(kind, name string) string {
 	return ws.path(private, "holders", kind+"-"+name)
 }
 
-// tellHolder writes down who has a lock. That it cannot is no error: the lock
-// itself is the kernel's.
+// tellHolder writes the holder of a lock to .pipex/holders. Errors are ignored: the
+// file is only for error messages, and the kernel keeps the lock itself.
 func (ws *Workspace) tellHolder(l *Lock, kind, name, verb string) {
 	host, _ := os.Hostname()
 	data, err := json.Marshal(Holder{Verb: verb, Host: host, PID: os.Getpid(), Since: time.Now().UTC().Truncate(time.Second)})
@@ -257,8 +263,8 @@ func (ws *Workspace) tellHolder(l *Lock, kind, name, verb string) {
 	os.WriteFile(l.holder, append(data, '\n'), 0o666)
 }
 
-// holder reads who has a lock. Whoever has just taken it may not have written
-// that down yet, and is given a moment to.
+// holder reads who holds a lock; nil if that is not known. It retries for 50 ms, since a
+// process that has just taken the lock may not have written the file yet.
 func (ws *Workspace) holder(kind, name string) *Holder {
 	for range 5 {
 		data, err := os.ReadFile(ws.holderPath(kind, name))

@@ -37,7 +37,7 @@ func TestRunIsHeldOnce(t *testing.T) {
 	}
 }
 
-// The kernel takes a lock from a process that is killed, whatever it held.
+// The kernel releases the locks of a process that is killed.
 func TestLocksOfTheDeadAreFree(t *testing.T) {
 	ws, workdir := newWorkspace(t)
 	cmd := other(ws, workdir, "hold")
@@ -101,7 +101,7 @@ func TestMarkWaitsForReferences(t *testing.T) {
 	}
 }
 
-// Looking whether a run is held tells the truth and takes nothing.
+// Held reports whether a run is held, and does not take its lock.
 func TestHeldLooksOnly(t *testing.T) {
 	ws, _ := newWorkspace(t)
 	ok(t, ws.Held("run"))

@@ -12,19 +12,20 @@ import (
 	"pipex/lib/name"
 )
 
-// fingerprintsDir holds a directory for each fingerprint, and in it an empty file
-// for each successful run that has it: a lookup opens one directory, however many
-// runs there are. A name may outlive its run, so whoever finds one looks at the
-// run itself. Without the directory, as in a workspace of another tool, the runs
-// themselves are read.
+// fingerprintsDir holds one directory per fingerprint, with an empty file RUN for each
+// successful run that has it. So a lookup reads one directory, however many runs there
+// are. A file may outlive its run, therefore a lookup checks the run itself. If the
+// whole directory is missing, as in a workspace of another tool, a lookup reads the
+// records of all runs.
 const fingerprintsDir = private + "/fingerprints"
 
-// fingerprintForm is what may become a directory's name.
+// fingerprintForm matches fingerprints that are safe as directory names. They come from
+// meta.json, which another tool may have written.
 var fingerprintForm = regexp.MustCompile(`^[0-9A-Za-z]{1,128}$`)
 
-// Lookup finds the latest committed, successful run with a fingerprint, linked or
-// not. It returns no id and no error if there is none. The caller holds the
-// workspace lock, shared, for as long as it needs the run.
+// Lookup returns the id of the latest committed, successful run with a fingerprint,
+// whether a step is linked to it or not. It returns "" and no error if there is none. The
+// caller holds the workspace lock, shared, for as long as it needs the run.
 func (ws *Workspace) Lookup(fingerprint string) (string, error) {
 	if !fingerprintForm.MatchString(fingerprint) {
 		return "", nil
@@ -47,8 +48,8 @@ func (ws *Workspace) Lookup(fingerprint string) (string, error) {
 	return "", nil
 }
 
-// offered is the fingerprint that a committed run answers to: none, if it failed or
-// its record cannot be read.
+// offered returns the fingerprint under which a lookup may return the run: none if the
+// run failed or its record cannot be read.
 func (r Run) offered() string {
 	m, err := r.Meta()
 	if err != nil || m.Status != Success {
@@ -57,8 +58,8 @@ func (r Run) offered() string {
 	return m.Fingerprint
 }
 
-// Index makes the directory of fingerprints if there is none, from all committed
-// runs. It takes the workspace lock, alone, if it has to.
+// Index creates the directory of fingerprints from all committed runs. If the directory
+// exists, Index does nothing; else it takes the workspace lock, exclusive.
 func (ws *Workspace) Index(ctx context.Context) error {
 	if _, err := os.Lstat(ws.path(fingerprintsDir)); !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -91,9 +92,9 @@ func (ws *Workspace) Index(ctx context.Context) error {
 	return err
 }
 
-// enter notes the fingerprint of a run that is being committed. The caller holds
-// the workspace lock, shared, until the run is in runs/: so a directory that is
-// made afterwards has the run as well.
+// enter adds a run that is being committed to the directory of fingerprints, if there is
+// one. The caller holds the workspace lock, shared, until the run is in runs/: an Index
+// that creates the directory later then finds the run there.
 func (ws *Workspace) enter(m *Meta) error {
 	if _, err := os.Lstat(ws.path(fingerprintsDir)); err != nil || m.Status != Success {
 		return nil
@@ -112,11 +113,11 @@ func addName(dir, fingerprint, id string) error {
 	return os.WriteFile(filepath.Join(dir, id), nil, 0o666)
 }
 
-// leave removes the name of a run that is gone, and the directory with the last one.
+// leave removes a run from the directory of fingerprints.
 func (ws *Workspace) leave(fingerprint, id string) {
 	if fingerprintForm.MatchString(fingerprint) {
 		dir := ws.path(fingerprintsDir, fingerprint)
 		os.Remove(filepath.Join(dir, id))
-		os.Remove(dir) // fails while it has others
+		os.Remove(dir) // fails if other runs have this fingerprint, as it should
 	}
 }

@@ -14,8 +14,8 @@ func find(t *testing.T, ws *Workspace, fingerprint string) string {
 	return id
 }
 
-// The same is found whether the directory of fingerprints is there from the
-// beginning, is made later, or never.
+// Lookups find the same run whether the directory of fingerprints exists from the
+// beginning, is created later, or never.
 func TestLookup(t *testing.T) {
 	for when, index := range map[string]int{"first": 0, "in between": 5, "last": 10, "never": 99} {
 		t.Run(when, func(t *testing.T) {
@@ -42,7 +42,7 @@ func TestLookup(t *testing.T) {
 				}
 			}
 
-			// A run that is gone, and another that has its id since.
+			// The run is removed, and another one gets its id.
 			ok(t, os.RemoveAll(ws.path(runsDir, "09")))
 			if got := find(t, ws, "1"); got != "05" {
 				t.Errorf("got %q, want the latest that is left", got)

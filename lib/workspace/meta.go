@@ -12,11 +12,11 @@ import (
 	"pipex/lib/step"
 )
 
-// Status is how far a run has come.
+// Status is the state of a run.
 type Status string
 
-// A run is prepared, then running, then a success or a failure; running and
-// finished may alternate, since a run may be executed any number of times.
+// A run is first prepared, then running, then success or failure. It can be executed
+// again: then it is running again.
 const (
 	Prepared Status = "prepared"
 	Running  Status = "running"
@@ -24,123 +24,155 @@ const (
 	Failure  Status = "failure"
 )
 
-// Meta is the record of a run, its meta.json: the decided step, and what became of
-// it. Fields of @livingdata/pipex 0.0.9 have its names; those that it does not know
-// come with a later one of ours. A field that is left out has its zero value.
+// Meta is the record of a run, stored as its meta.json: the decided step, the
+// executions, and the result. A field that is in @livingdata/pipex 0.0.9 has the name
+// and the meaning that it has there. An optional field that is not present has its zero
+// value.
 type Meta struct {
+	// RunID is the run's id, which is also its directory's name.
 	RunID string `json:"runId"`
 	step.Pinned
-	// Fingerprint is that of the decided step, in hexadecimal.
+	// Fingerprint is the decided step's fingerprint, in hexadecimal. A lookup finds the
+	// run by it; see [step.Pinned.Fingerprint].
 	Fingerprint string `json:"fingerprint"`
-	// StartedAt, FinishedAt, DurationMs (milliseconds) and ExitCode are those of the
-	// exec that decides the result; without one they are missing or zero. ExitCode
-	// is 124 for a command that timed out.
-	StartedAt  *Time  `json:"startedAt,omitempty"`
-	FinishedAt *Time  `json:"finishedAt,omitempty"`
-	DurationMs int64  `json:"durationMs"`
-	ExitCode   *int   `json:"exitCode,omitempty"`
-	Status     Status `json:"status"`
-	// Reason says in words why a run failed where the exit code does not.
+	// StartedAt is when the exec that decides the result began: the last exec without a
+	// command of its own. For a run without a container it is PreparedAt. Not present
+	// before.
+	StartedAt *Time `json:"startedAt,omitempty"`
+	// FinishedAt is when that exec ended; for a run without a container, the time of
+	// commit. Not present before.
+	FinishedAt *Time `json:"finishedAt,omitempty"`
+	// DurationMs is the time from StartedAt to FinishedAt in milliseconds; 0 before.
+	DurationMs int64 `json:"durationMs"`
+	// ExitCode is the status that pipex-exec returned for it: 124 after a timeout, 125
+	// if pipex-exec itself failed. 0 is success. Not present before.
+	ExitCode *int `json:"exitCode,omitempty"`
+	// Status is prepared, running, success or failure. Commit needs success, unless
+	// failures are allowed; lookups by fingerprint always do.
+	Status Status `json:"status"`
+	// Reason says why a run failed, if the exit code alone does not.
 	Reason string `json:"reason,omitempty"`
 	// PreparedAt is when prepare made the run.
 	PreparedAt Time `json:"preparedAt"`
-	// Container is missing for a run that was prepared without an image.
+	// Container says what the run owns in containerd. Not present for a run that was
+	// prepared without an image.
 	Container *Container `json:"container,omitempty"`
-	// Usage is that of the exec that decides the result.
+	// Usage is the resource use of the exec that decides the result. Not present before
+	// that exec has ended, or if it did not start.
 	Usage *Usage `json:"usage,omitempty"`
 	// Execs are all executions, in the order in which they began.
 	Execs []Exec `json:"execs,omitempty"`
-	// Artifacts sum up what commit published; missing while the run is open.
+	// Artifacts is the summary of what commit published. Not present while the run is
+	// open.
 	Artifacts *Artifacts `json:"artifacts,omitempty"`
-	// Version is the pipex that prepared the run, and Host the machine.
+	// Version is the version of pipex that prepared the run.
 	Version string `json:"pipexVersion"`
-	Host    string `json:"host"`
+	// Host is the name of the machine that prepared the run.
+	Host string `json:"host"`
 }
 
-// Usage is what an exec has used, read from its control groups. What they do not
-// tell is zero.
+// Usage is what an exec has used, read from its control groups. A value that they do
+// not provide is zero.
 type Usage struct {
-	// PeakMemoryBytes includes the page cache of the files that it read and wrote.
+	// PeakMemoryBytes is the greatest memory use, in bytes. It includes the page cache
+	// of the files that the command read and wrote.
 	PeakMemoryBytes int64 `json:"peakMemoryBytes,omitempty"`
-	// CPUMs is the time on processors, in milliseconds.
+	// CPUMs is the CPU time, in milliseconds.
 	CPUMs int64 `json:"cpuMs"`
-	// OOMKilled says that the kernel killed one of its processes because memory ran out.
+	// OOMKilled says that the kernel killed one of the processes because memory ran out.
 	OOMKilled bool `json:"oomKilled,omitempty"`
 }
 
-// Container names what a run owns in containerd, a lease, a snapshot and a container,
-// all called ID in Namespace; and what the image says of a process.
+// Container says what a run owns in containerd, and what exec needs to know of the
+// image. Discard and prune remove what it names.
 type Container struct {
-	ID          string `json:"id"`
-	Namespace   string `json:"namespace"`
+	// ID is the name of the run's lease, snapshot and container.
+	ID string `json:"id"`
+	// Namespace is the containerd namespace that they are in.
+	Namespace string `json:"namespace"`
+	// Snapshotter is the containerd snapshotter that the run uses.
 	Snapshotter string `json:"snapshotter"`
-	// ChainID is the snapshot of the image's layers.
+	// ChainID is the name of the snapshot of the image's layers.
 	ChainID string `json:"chainId"`
-	// Entrypoint and Env come before the step's own command and variables.
+	// Entrypoint is the entrypoint; the container runs it followed by the command.
 	Entrypoint []string `json:"entrypoint,omitempty"`
-	Env        []string `json:"env,omitempty"`
+	// Env are the image's variables, as NAME=VALUE. The step's own override them.
+	Env []string `json:"env,omitempty"`
 }
 
 // Exec is one execution of a run.
 type Exec struct {
 	// Cmd is the whole command, entrypoint included.
 	Cmd []string `json:"cmd"`
-	// Override says that the command was not the prepared one; such an exec
-	// does not decide the run's result.
+	// Override says that the caller gave another command than the prepared one. Such an
+	// exec does not decide the run's result.
 	Override bool `json:"override,omitempty"`
-	// Setup says that it was the run's setup.
+	// Setup says that it was the run's setup. A setup that succeeds does not decide the
+	// run's result; one that fails does.
 	Setup bool `json:"setup,omitempty"`
-	// Network is what it could reach.
+	// Network is the network that the command had.
 	Network step.Network `json:"network,omitempty"`
-	// Terminal says that it had a terminal; its stderr is then in stdout.log.
-	Terminal  bool `json:"terminal,omitempty"`
+	// Terminal says that it had a terminal; then its stderr is in stdout.log, too.
+	Terminal bool `json:"terminal,omitempty"`
+	// StartedAt is when exec began, before the container was created. The timeout counts
+	// from then.
 	StartedAt Time `json:"startedAt"`
-	// FinishedAt is missing while it runs.
+	// FinishedAt is when the command ended. Not present while it runs.
 	FinishedAt *Time `json:"finishedAt,omitempty"`
+	// DurationMs is the time from StartedAt to FinishedAt, in milliseconds; 0 while it
+	// runs.
 	DurationMs int64 `json:"durationMs"`
-	// ExitCode is the command's own status, or 128 and the number of the signal
-	// that ended it; missing if there is none.
+	// ExitCode is the command's exit status, or 128+N if signal N ended it; 126 or 127 if
+	// the command could not be run. Not present while it runs, or if there is no status
+	// because pipex-exec failed or was killed together with the container.
 	ExitCode *int `json:"exitCode,omitempty"`
-	// Signal is what 128 less than the exit code stands for: most likely it
-	// ended the command, which may as well have returned that code.
+	// Signal is the name of signal N, if ExitCode is 128+N. It cannot be told apart from a
+	// command that returned that number.
 	Signal string `json:"signal,omitempty"`
-	// TimedOut says that the command was ended because its time was up.
-	TimedOut bool   `json:"timedOut,omitempty"`
-	Usage    *Usage `json:"usage,omitempty"`
-	// Error says why there is no exit code of the command's own.
+	// TimedOut says that the command was ended by its timeout.
+	TimedOut bool `json:"timedOut,omitempty"`
+	// Usage is what the exec has used. Not present while it runs, or if the command did
+	// not start.
+	Usage *Usage `json:"usage,omitempty"`
+	// Error says why the command did not run or why its status is not known. Not present
+	// if it ran.
 	Error string `json:"error,omitempty"`
-	// StdoutOffset and StderrOffset are where this exec's part of the logs
-	// begins, in bytes.
+	// StdoutOffset and StderrOffset are the sizes of stdout.log and stderr.log, in bytes,
+	// when the exec began: its part of the logs starts there.
 	StdoutOffset int64 `json:"stdoutOffset"`
 	StderrOffset int64 `json:"stderrOffset"`
-	// LogMaxBytes is how much of each log was to be kept, 0 for all of it.
-	// StdoutDropped and StderrDropped are how many bytes more the command wrote.
-	LogMaxBytes   int64 `json:"logMaxBytes,omitempty"`
+	// LogMaxBytes is how many bytes of each log were to be kept; 0 for all.
+	LogMaxBytes int64 `json:"logMaxBytes,omitempty"`
+	// StdoutDropped and StderrDropped are how many bytes beyond LogMaxBytes the command
+	// wrote. They are not in the logs.
 	StdoutDropped int64 `json:"stdoutDropped,omitempty"`
 	StderrDropped int64 `json:"stderrDropped,omitempty"`
 }
 
-// Artifacts sums up what a committed run holds.
+// Artifacts is the summary of the artifacts of a committed run.
 type Artifacts struct {
-	// Digest is over names, content and modes; see [tree.Tree.Digest].
+	// Digest covers names, content and modes; see [tree.Tree.Digest]. Steps that read
+	// the artifacts have it in their fingerprints.
 	Digest string `json:"digest"`
-	// Files counts regular files, and Bytes their sizes.
-	Files int   `json:"files"`
+	// Files is the number of regular files.
+	Files int `json:"files"`
+	// Bytes is the sum of their sizes.
 	Bytes int64 `json:"bytes"`
 }
 
-// Time is written as JavaScript's Date.toISOString does: UTC, milliseconds.
+// Time is a time that JSON holds in the form of JavaScript's Date.toISOString: in UTC,
+// to the millisecond.
 type Time struct{ time.Time }
 
 const timeForm = "2006-01-02T15:04:05.000Z"
 
-// Now is the present, as it will be read back.
+// Now returns the current time, rounded down to what JSON can hold.
 func Now() Time { return Time{time.Now().UTC().Truncate(time.Millisecond)} }
 
 // MarshalJSON implements [json.Marshaler].
 func (t Time) MarshalJSON() ([]byte, error) { return json.Marshal(t.UTC().Format(timeForm)) }
 
-// UnmarshalJSON implements [json.Unmarshaler]; any RFC 3339 time will do.
+// UnmarshalJSON implements [json.Unmarshaler]. It accepts any RFC 3339 time.
 func (t *Time) UnmarshalJSON(data []byte) error {
 	var s string
 	if err := json.Unmarshal(data, &s); err != nil {
@@ -151,20 +183,21 @@ func (t *Time) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-// maxMeta bounds what is read of a meta.json, in bytes.
+// maxMeta is how many bytes of a meta.json are read at most.
 const maxMeta = 64 << 20
 
-// Meta reads the run's record. The error names the run and the way out.
+// Meta reads the run's record. It takes no lock: the record is replaced atomically. The
+// error names the run and says how to remove it.
 func (r Run) Meta() (*Meta, error) {
 	m := new(Meta)
 	if err := readJSON(filepath.Join(r.Dir, "meta.json"), maxMeta, m); err != nil {
-		return nil, fmt.Errorf("cannot read meta.json of run %q: %w; pipex-discard forgets an open run, pipex-prune a committed one", r.ID, err)
+		return nil, fmt.Errorf("cannot read meta.json of run %q: %w; pipex-discard removes an open run, pipex-prune a committed one", r.ID, err)
 	}
 	return m, nil
 }
 
-// WriteMeta replaces the record of an open run, atomically. Commit makes it
-// durable.
+// WriteMeta replaces the record of an open run, atomically. The caller holds the run's
+// lock. Until Commit, power loss may bring back the record from before.
 func (ws *Workspace) WriteMeta(r Run, m *Meta) error {
 	data, err := encode(m)
 	if err == nil {

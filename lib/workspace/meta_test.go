@@ -13,7 +13,7 @@ import (
 	"pipex/lib/step"
 )
 
-// The record has the fields that @livingdata/pipex reads, in its forms.
+// The record has the fields that @livingdata/pipex reads, in the form that it expects.
 func TestMetaIsReadByOthers(t *testing.T) {
 	ws, _ := newWorkspace(t)
 	at := &Time{time.Date(2026, 1, 2, 3, 4, 5, 6_700_000, time.FixedZone("", 3600))}

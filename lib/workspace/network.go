@@ -8,11 +8,10 @@ import (
 	"strings"
 )
 
-// NetworkFiles returns the files of /etc that name hosts, by their names there,
-// as the container of r, called hostname, is to see them: a hosts file, kept in
-// .pipex, that knows the container itself and, where it shares the host's network,
-// whom the host knows; the host's list of name servers then, too. The caller holds
-// the run's lock.
+// NetworkFiles returns the files that the container of r sees in /etc, by their names
+// there. hosts is a file in .pipex/hosts with an entry for hostname. If host is true,
+// the container has the host's network: then hosts also has the entries of the host's
+// /etc/hosts, and resolv.conf is the host's. The caller holds the run's lock.
 func (ws *Workspace) NetworkFiles(r Run, hostname string, host bool) (map[string]string, error) {
 	path := ws.path(private, "hosts", hostname)
 	files := map[string]string{"hosts": path}
@@ -23,7 +22,7 @@ func (ws *Workspace) NetworkFiles(r Run, hostname string, host bool) (map[string
 			return nil, err
 		}
 		text = strings.TrimSuffix(string(known), "\n") + "\n127.0.0.1\t" + hostname + "\n"
-		path += "+host" // no host's name has a plus
+		path += "+host" // no host name contains a plus
 		files["hosts"] = path
 		if _, err := os.Stat("/etc/resolv.conf"); err == nil {
 			files["resolv.conf"] = "/etc/resolv.conf"

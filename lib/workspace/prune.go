@@ -16,29 +16,30 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// PruneOptions tell Prune what to keep.
+// PruneOptions say which runs Prune keeps. The zero value keeps only the active ones.
 type PruneOptions struct {
 	// Keep names runs to keep besides the active ones; they need not exist.
 	Keep []string
-	// KeepLast keeps that many of the latest runs of each step.
+	// KeepLast is how many of the latest runs of each step to keep.
 	KeepLast int
-	// OlderThan keeps the runs that are younger; see [Run.Age].
+	// OlderThan keeps runs that are younger; see [Run.Age].
 	OlderThan time.Duration
 	// DryRun removes nothing and reports what would be removed.
 	DryRun bool
 }
 
-// Prune removes the committed runs that nothing refers to and that are old enough,
-// and calls report with the id of each one that is gone. It returns how many it
-// kept for their age alone. Active, and never removed, are the runs that a link or
-// state.json names, those in opt.Keep, the inputs of every open run, and a run that
-// a process holds. Between two verbs of one script only its age keeps a committed
-// run that has no name yet.
+// Prune removes committed runs that nothing refers to and that are at least as old as
+// opt.OlderThan. It calls report with the id of each removed run, and returns how many
+// runs it kept only because they are young.
 //
-// It marks under the workspace lock, taken alone; each run leaves runs/ in one
-// rename, and is deleted after the lock is released, on all cores. What an
-// earlier crash left in .pipex is removed too, and a state.json that a crash
-// left behind the links is brought up to them.
+// It never removes active runs: those that a link or state.json names, those in
+// opt.Keep, the inputs of open runs, and runs whose lock a process holds. A script that
+// has committed a run and not linked it yet relies on the run's age.
+//
+// Prune decides under the workspace lock, exclusive. Each run leaves runs/ by one
+// rename. Its files are deleted after the lock is released, on all cores. Prune also
+// removes what crashes have left in .pipex, and makes state.json agree with the links
+// if a crash left it out of date.
 func (ws *Workspace) Prune(ctx context.Context, opt PruneOptions, report func(id string)) (young int, err error) {
 	trash, young, err := ws.mark(ctx, opt, report)
 	removeAll(trash)
@@ -51,7 +52,7 @@ func (ws *Workspace) Prune(ctx context.Context, opt PruneOptions, report func(id
 	return young, nil
 }
 
-// mark moves what nothing refers to out of runs/ and returns where it is now.
+// mark moves the runs to be removed out of runs/ and returns their new paths.
 func (ws *Workspace) mark(ctx context.Context, opt PruneOptions, report func(string)) (trash []string, young int, err error) {
 	lock, err := ws.exclusive(ctx)
 	if err != nil {
@@ -88,7 +89,7 @@ func (ws *Workspace) mark(ctx context.Context, opt PruneOptions, report func(str
 	return trash, young, ws.mendState(ctx)
 }
 
-// retire takes a committed run out of sight and returns where it is now.
+// retire moves a committed run out of runs/ and returns its new path.
 func (ws *Workspace) retire(c candidate) (trash string, err error) {
 	held, err := ws.HoldRun(c.ID, "prune")
 	if err != nil {
@@ -101,7 +102,8 @@ func (ws *Workspace) retire(c candidate) (trash string, err error) {
 	return trash, err
 }
 
-// active is the set of runs that something refers to.
+// active returns the ids of the runs that something refers to. The caller holds the
+// workspace lock, exclusive.
 func (ws *Workspace) active(keep []string) (map[string]bool, error) {
 	active := map[string]bool{}
 	for _, id := range keep {
@@ -124,7 +126,7 @@ func (ws *Workspace) active(keep []string) (map[string]bool, error) {
 	for _, entry := range s.steps {
 		active[entry.RunID] = true
 	}
-	// Drafts first: one that moves on to staging meanwhile is seen there.
+	// Read drafts first: a draft that is renamed to staging in between is seen there.
 	drafts, err := ws.list(private+"/new", ws.draft)
 	if err != nil {
 		return nil, err
@@ -139,7 +141,9 @@ func (ws *Workspace) active(keep []string) (map[string]bool, error) {
 			continue
 		}
 		if err != nil && run.Dir == ws.draft(run.ID).Dir {
-			continue // nobody's: its record comes while the lock is shared
+			// A crash left it: a live prepare writes the record under the shared
+			// workspace lock.
+			continue
 		}
 		if err != nil {
 			return nil, fmt.Errorf("the inputs of open run %q are unknown: %w", run.ID, err)
@@ -151,15 +155,16 @@ func (ws *Workspace) active(keep []string) (map[string]bool, error) {
 	return active, nil
 }
 
-// candidate is a committed run, as far as its record can be read.
+// candidate is a committed run and what prune needs of its record; zero values if the
+// record cannot be read.
 type candidate struct {
 	Run
 	step, fingerprint string
 	finished          time.Time
 }
 
-// spare returns those runs that are neither active nor kept by opt, sorted by id, and
-// how many more there would be if they were old enough.
+// spare returns the runs that are neither active nor kept by opt, sorted by id. young
+// is how many more there would be without opt.OlderThan.
 func (ws *Workspace) spare(runs []Run, active map[string]bool, opt PruneOptions) (spare []candidate, young int) {
 	var all []candidate
 	for _, run := range runs {
@@ -188,8 +193,8 @@ func (ws *Workspace) spare(runs []Run, active map[string]bool, opt PruneOptions)
 	return spare, young
 }
 
-// sweep removes what a crash left in .pipex. Everything there is named for the run,
-// or the lock, that protects it: what nobody holds is left over.
+// sweep removes what crashes have left in .pipex. Each entry's name begins with the run
+// or the lock that protects it. If nobody holds that lock, the entry is left over.
 func (ws *Workspace) sweep() {
 	for _, dir := range []string{"tmp", "new", "holders"} {
 		entries, _ := os.ReadDir(ws.path(private, dir))
@@ -224,8 +229,8 @@ func (ws *Workspace) sweepEntry(dir, entry string) {
 	os.RemoveAll(ws.path(private, dir, entry))
 }
 
-// removeAll deletes trees on all cores. It is out of sight already: what fails
-// is left for the next sweep.
+// removeAll deletes trees on all cores. Errors are ignored: the trees are in .pipex/tmp
+// already, and the next sweep tries again.
 func removeAll(paths []string) {
 	var g errgroup.Group
 	g.SetLimit(runtime.GOMAXPROCS(0))

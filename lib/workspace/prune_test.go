@@ -50,7 +50,7 @@ func TestPruneKeepsWhatIsReferredTo(t *testing.T) {
 		t.Errorf("removed %v", gone)
 	}
 	if got := names(t, ws, private, "new"); len(got) > 0 {
-		t.Errorf("nobody's draft stays: %v", got)
+		t.Errorf("a draft left by a crash stays: %v", got)
 	}
 	if got := names(t, ws, private, "tmp"); len(got) > 0 {
 		t.Errorf("trash stays: %v", got)
@@ -100,7 +100,7 @@ func TestPruneStopsAtOpenRunWithoutRecord(t *testing.T) {
 	}
 }
 
-// What a run holds is removed, never what its links lead to.
+// Pruning a run removes its symbolic links, and never what they point to.
 func TestPruneFollowsNothing(t *testing.T) {
 	ws, _ := newWorkspace(t)
 	outside := t.TempDir()

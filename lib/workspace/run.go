@@ -16,28 +16,33 @@ import (
 	"pipex/lib/tree"
 )
 
-// Run is one execution of a step: a directory with artifacts/, meta.json,
-// stdout.log and stderr.log, and once committed a manifest of the artifacts.
+// Run is a run of a step: a directory with artifacts/, meta.json, stdout.log and
+// stderr.log, and, once committed, a manifest of the artifacts. It is a value that says
+// where the run was found; it holds nothing open.
 type Run struct {
-	ID        string
-	Dir       string
+	// ID is the run's id.
+	ID string
+	// Dir is the absolute path of its directory.
+	Dir string
+	// Committed says that the run is in runs/ and cannot change any more.
 	Committed bool
 }
 
-// Artifacts is the directory that the step fills.
+// Artifacts returns the path of the directory that the step writes to.
 func (r Run) Artifacts() string { return filepath.Join(r.Dir, "artifacts") }
 
-// Stdout is the log of the step's standard output.
+// Stdout returns the path of the log of the step's standard output.
 func (r Run) Stdout() string { return filepath.Join(r.Dir, "stdout.log") }
 
-// Stderr is the log of the step's standard error.
+// Stderr returns the path of the log of the step's standard error.
 func (r Run) Stderr() string { return filepath.Join(r.Dir, "stderr.log") }
 
-// Terminal is what comes out of the terminal of an exec that is under way, and
-// has one, before it is in the log.
+// Terminal returns the path of the file to which containerd writes the output of a
+// terminal; exec copies it from there to the log. It exists only during such an exec.
 func (r Run) Terminal() string { return filepath.Join(r.Dir, "terminal") }
 
-// Manifest lists a committed run's artifacts in the form of mtree(5).
+// Manifest returns the path of the list of a committed run's artifacts, in the format
+// of mtree(5).
 func (r Run) Manifest() string { return filepath.Join(r.Dir, "artifacts.mtree") }
 
 func (ws *Workspace) staged(id string) Run { return Run{ID: id, Dir: ws.path(stagingDir, id)} }
@@ -48,15 +53,15 @@ func (ws *Workspace) committed(id string) Run {
 	return Run{ID: id, Dir: ws.path(runsDir, id), Committed: true}
 }
 
-// Run finds a run, committed or open. The error wraps [ErrNoRun] when there is
-// none. A run that is open now may be committed or gone a moment later: hold
-// its lock to rely on it.
+// Run finds a run, committed or open. The error wraps [ErrNoRun] if it does not exist.
+// It takes no lock: an open run may be committed or removed a moment later, unless the
+// caller holds its lock.
 func (ws *Workspace) Run(id string) (Run, error) {
 	if err := name.Check("run", id); err != nil {
 		return Run{}, err
 	}
-	// An open run becomes a committed one, never the reverse: looking there
-	// first and last leaves no gap.
+	// Commit may move the run from staging to runs between two looks, never back. So
+	// look in runs once more at the end.
 	for _, r := range []Run{ws.committed(id), ws.staged(id), ws.committed(id)} {
 		if exists, err := isDir(r.Dir); err != nil {
 			return Run{}, fmt.Errorf("cannot open run %q: %w", id, err)
@@ -67,8 +72,8 @@ func (ws *Workspace) Run(id string) (Run, error) {
 	return Run{}, fmt.Errorf("%w %q in workspace %q", ErrNoRun, id, ws.ID)
 }
 
-// OpenRun finds a run that is still open; the error wraps [ErrCommitted] for
-// one that is committed.
+// OpenRun finds an open run. The error wraps [ErrCommitted] if the run is committed, and
+// [ErrNoRun] if it does not exist.
 func (ws *Workspace) OpenRun(id string) (Run, error) {
 	r, err := ws.Run(id)
 	if err == nil && r.Committed {
@@ -77,10 +82,10 @@ func (ws *Workspace) OpenRun(id string) (Run, error) {
 	return r, err
 }
 
-// Runs lists the committed runs by id, so that older ones come first.
+// Runs returns the committed runs sorted by id, which is by age.
 func (ws *Workspace) Runs() ([]Run, error) { return ws.list(runsDir, ws.committed) }
 
-// OpenRuns lists the runs in staging by id.
+// OpenRuns returns the open runs sorted by id, which is by age.
 func (ws *Workspace) OpenRuns() ([]Run, error) { return ws.list(stagingDir, ws.staged) }
 
 func (ws *Workspace) list(dir string, run func(string) Run) ([]Run, error) {
@@ -95,13 +100,13 @@ func (ws *Workspace) list(dir string, run func(string) Run) ([]Run, error) {
 	return runs, nil
 }
 
-// Stage makes the open run m.RunID: complete in staging, with its record and
-// whatever fill puts into its artifacts, or not at all. fill may be nil. The
-// error wraps [ErrExists] when the id is taken.
+// Stage creates the open run m.RunID in staging with its record m and the artifacts
+// that fill writes; fill may be nil. The run appears complete or not at all. The error
+// wraps [ErrExists] if the id is taken.
 //
-// The caller holds the run's lock, and the workspace's shared since before it
-// chose the run's inputs; Stage releases shared as soon as the record protects
-// them, since fill may take long.
+// The caller holds the run's lock. It also holds shared, the workspace lock, from before
+// it chose the run's inputs. Stage releases shared before it calls fill, which may take
+// long: by then the record is on disk and keeps prune from removing the inputs.
 func (ws *Workspace) Stage(m *Meta, shared *Lock, fill func(Run) error) (Run, error) {
 	if err := name.Check("run", m.RunID); err != nil {
 		return Run{}, err
@@ -120,10 +125,10 @@ func (ws *Workspace) stage(m *Meta, shared *Lock, fill func(Run) error) (run Run
 	if err := ws.ensure(stagingDir, runsDir, private+"/new"); err != nil {
 		return run, err
 	}
-	// Built out of sight of whoever lists staging. mkdir is the claim.
+	// Build the run outside staging, so that nobody lists it incomplete.
 	draft := ws.draft(m.RunID)
 	if err := os.Mkdir(draft.Dir, 0o777); err != nil {
-		// We hold the run's lock: what stands there is what a crash left.
+		// We hold the run's lock, so a crash left this.
 		if err := os.RemoveAll(draft.Dir); err != nil {
 			return run, err
 		}
@@ -161,8 +166,8 @@ func (ws *Workspace) stage(m *Meta, shared *Lock, fill func(Run) error) (run Run
 	if err := renameNew(draft.Dir, run.Dir); err != nil {
 		return run, err
 	}
-	// Whoever had this id before us left staging for runs before our rename
-	// could succeed, so looking now is not too early.
+	// Another run of this id may have been committed since we looked first. Our rename
+	// succeeded only after it had left staging, so it is in runs by now.
 	if exists, _ := isDir(ws.path(runsDir, m.RunID)); exists {
 		os.RemoveAll(run.Dir)
 		return run, ErrExists
@@ -170,14 +175,14 @@ func (ws *Workspace) stage(m *Meta, shared *Lock, fill func(Run) error) (run Run
 	return run, nil
 }
 
-// Commit freezes an open run: its artifacts are sealed and listed in a
-// manifest, m is written as its record, everything is synced, and a rename
-// moves it from staging to runs. When Commit has returned nil the run survives
-// power loss; before the rename it is as open as it was.
+// Commit publishes an open run: it makes the artifacts read-only, lists them in a
+// manifest, writes m as the run's record, syncs everything, and renames the run from
+// staging to runs. After Commit has returned nil, the run survives power loss. If it
+// fails before the rename, the run stays open.
 //
-// The caller holds the run's lock. Commit takes the workspace lock, shared,
-// for the rename. A run that cannot be listed, because it holds a device, a
-// socket or a FIFO, stays open; see [tree.SpecialError].
+// The caller holds the run's lock. Commit takes the workspace lock, shared, for the
+// rename. Artifacts with a device, a socket or a FIFO are an error,
+// [*tree.SpecialError].
 func (ws *Workspace) Commit(ctx context.Context, r Run, m *Meta) (Run, error) {
 	done, err := ws.commit(ctx, r, m)
 	if err != nil {
@@ -226,8 +231,8 @@ func (ws *Workspace) commit(ctx context.Context, r Run, m *Meta) (Run, error) {
 	return done, nil
 }
 
-// Discard removes an open run. The caller holds its lock. The run leaves
-// staging in one rename; what a crash leaves of it afterwards is trash.
+// Discard removes an open run. The caller holds its lock. The run leaves staging by one
+// rename to .pipex/tmp; if a crash follows, the next prune deletes it there.
 func (ws *Workspace) Discard(r Run) error {
 	trash, err := ws.toTrash(r)
 	if err == nil {
@@ -239,9 +244,9 @@ func (ws *Workspace) Discard(r Run) error {
 	return nil
 }
 
-// Age is how long ago a run was last touched: an open one by prepare or by the
-// beginning or end of an exec, a committed one by commit or by Touch. It is
-// negative if the clocks of two machines differ, and zero if the run is gone.
+// Age returns how long ago a run was last changed: an open run by prepare or by the
+// beginning or end of an exec, a committed run by commit or Touch. It may be negative if
+// the clocks of two machines differ. It is zero if the run is gone.
 func (r Run) Age() time.Duration {
 	info, err := os.Stat(r.Dir)
 	if err != nil {
@@ -250,15 +255,15 @@ func (r Run) Age() time.Duration {
 	return time.Since(info.ModTime())
 }
 
-// Touch makes a committed run as young as a new one, for a caller that has found
-// it by its fingerprint and is going to give it a name: until then its age is all
-// that keeps prune from removing it. The caller holds the workspace lock, shared.
+// Touch sets the age of a committed run to zero, for a caller that has found the run by
+// its fingerprint and is going to link it: until then only its age keeps prune from
+// removing it. The caller holds the workspace lock, shared.
 func (ws *Workspace) Touch(id string) error {
 	now := time.Now()
 	return os.Chtimes(ws.committed(id).Dir, now, now)
 }
 
-// toTrash takes a run out of sight in one rename and returns where it is now.
+// toTrash renames a run to .pipex/tmp and returns its new path.
 func (ws *Workspace) toTrash(r Run) (string, error) {
 	trash, err := ws.Scratch(r.ID)
 	if err != nil {
@@ -267,9 +272,9 @@ func (ws *Workspace) toTrash(r Run) (string, error) {
 	return trash, os.Rename(r.Dir, trash)
 }
 
-// renameNew renames a directory to a name that must not exist. Where the file
-// system has no RENAME_NOREPLACE (renameat2(2)) a plain rename is as good: it
-// replaces empty directories only, and a run's is never empty.
+// renameNew renames a directory to a name that must not exist; else the error is
+// ErrExists. If the file system lacks RENAME_NOREPLACE (renameat2(2)), a plain rename
+// does the same: it replaces only empty directories, and ours are never empty.
 func renameNew(from, to string) error {
 	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) {
@@ -284,10 +289,9 @@ func renameNew(from, to string) error {
 	return nil
 }
 
-// Verify compares the artifacts of a committed run with its manifest, byte for
-// byte, and returns in what they differ. An error means that they cannot be
-// compared: no manifest, because another tool committed the run, or one that is
-// damaged. It takes no lock.
+// Verify reads the artifacts of a committed run, compares them with its manifest, and
+// returns the differences. An error means that they cannot be compared: the manifest is
+// missing, as in a run that another tool committed, or damaged. It takes no lock.
 func (ws *Workspace) Verify(ctx context.Context, r Run) ([]tree.Difference, error) {
 	differences, err := ws.verify(ctx, r)
 	if err != nil {
@@ -308,7 +312,7 @@ func (ws *Workspace) verify(ctx context.Context, r Run) ([]tree.Difference, erro
 	defer list.Close()
 	want, err := tree.ReadManifest(list)
 	if err == nil && m.Artifacts != nil && m.Artifacts.Digest != want.Digest() {
-		err = fmt.Errorf("its manifest is not the one that meta.json speaks of: %s", m.Artifacts.Digest)
+		err = fmt.Errorf("its manifest does not have the digest that meta.json records: %s", m.Artifacts.Digest)
 	}
 	if err != nil {
 		return nil, err
@@ -328,7 +332,7 @@ func isDir(path string) (bool, error) {
 	return err == nil && info.IsDir(), err
 }
 
-// writeManifest puts the list of a run's artifacts beside them, durably.
+// writeManifest writes the manifest of a run's artifacts and syncs it.
 func (ws *Workspace) writeManifest(r Run, content *tree.Tree) error {
 	var list bytes.Buffer
 	if err := content.WriteManifest(&list); err != nil {

@@ -59,7 +59,7 @@ func TestStageRefusesTakenIDs(t *testing.T) {
 	}
 }
 
-// What a crash left under the same id is no obstacle.
+// A draft that a crash left under the same id does not prevent a new run.
 func TestStageReplacesDraft(t *testing.T) {
 	ws, _ := newWorkspace(t)
 	ok(t, os.MkdirAll(ws.path(private, "new", "run", "artifacts", "old"), 0o755))

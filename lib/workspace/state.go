@@ -7,11 +7,12 @@ import (
 	"io/fs"
 )
 
-// state is state.json: what @livingdata/pipex knows of the steps. The links in
-// step-runs say the same; a state.json that is missing is made from them.
+// state is the content of state.json, in which @livingdata/pipex keeps the run of each
+// step. It says the same as the links in step-runs. If it is missing, it is rebuilt from
+// them.
 type state struct {
 	steps map[string]stepState
-	// rest holds the keys that are not ours, to be kept.
+	// rest holds all keys of the file, so that unknown ones are kept when it is written.
 	rest map[string]json.RawMessage
 }
 
@@ -20,11 +21,11 @@ type stepState struct {
 	Fingerprint string `json:"fingerprint"`
 }
 
-// maxState bounds what is read of state.json, in bytes.
+// maxState is how many bytes of state.json are read at most.
 const maxState = 256 << 20
 
-// readState reads state.json. A damaged one is an error, never an empty state:
-// prune would take every run for unreferenced.
+// readState reads state.json. A damaged file is an error and not an empty state: with
+// an empty state, prune would remove runs that only the file names.
 func (ws *Workspace) readState() (*state, error) {
 	s := &state{steps: map[string]stepState{}}
 	err := readJSON(ws.path("state.json"), maxState, &s.rest)
@@ -39,7 +40,7 @@ func (ws *Workspace) readState() (*state, error) {
 		err = json.Unmarshal(raw, &s.steps)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("state.json of workspace %q is damaged: %w; move it away, the next pipex-link makes it anew from step-runs/", ws.ID, err)
+		return nil, fmt.Errorf("state.json of workspace %q is damaged: %w; move it away, and the next pipex-link rebuilds it from step-runs/", ws.ID, err)
 	}
 	if s.steps == nil {
 		s.steps = map[string]stepState{}
@@ -48,7 +49,7 @@ func (ws *Workspace) readState() (*state, error) {
 }
 
 func (ws *Workspace) stateFromLinks(s *state) {
-	links, _ := ws.Links() // a link that is damaged has nothing to say
+	links, _ := ws.Links() // damaged links are left out
 	for _, l := range links {
 		entry := stepState{RunID: l.RunID}
 		if m, err := ws.committed(l.RunID).Meta(); err == nil {

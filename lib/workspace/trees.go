@@ -11,17 +11,17 @@ import (
 	"pipex/lib/tree"
 )
 
-// treesDir is where a run keeps what its mounts and sources held.
+// treesDir is the directory of a run that lists the content of its mounts and sources.
 const treesDir = "trees"
 
-// maxTree is how many entries a tree may have to be kept: what it is for is to tell
-// people what has changed, and nobody reads so many names.
+// maxTree is the greatest number of entries of a tree that is kept. Trees are kept to
+// show people which files have changed; larger ones would cost more than that is worth.
 const maxTree = 10_000
 
-// KeepTrees writes beside a run what the trees that it was made from, by their
-// digests, hold: for [Run.Tree], and in the form of its manifest. Trees that are too
-// large, or that have no manifest since they hold special files, are left out.
-// Nothing else depends on what is kept, so it is not synced.
+// KeepTrees writes lists of the trees that a run is made from to its directory, for
+// [Run.Tree]. trees has them by digest. The format is that of the manifest. It leaves
+// out trees that are too large, and those with special files, which a manifest cannot
+// list. The files are not synced: only --explain reads them.
 func (ws *Workspace) KeepTrees(r Run, trees map[string]*tree.Tree) error {
 	for digest, t := range trees {
 		if len(t.Entries) > maxTree {
@@ -37,7 +37,7 @@ func (ws *Workspace) KeepTrees(r Run, trees map[string]*tree.Tree) error {
 			err = os.WriteFile(r.tree(digest), list.Bytes(), 0o666)
 		}
 		if err != nil {
-			return fmt.Errorf("cannot keep what run %q was made from: %w", r.ID, err)
+			return fmt.Errorf("cannot list the mounts and sources of run %q: %w", r.ID, err)
 		}
 	}
 	return nil
@@ -47,8 +47,8 @@ func (r Run) tree(digest string) string {
 	return filepath.Join(r.Dir, treesDir, filepath.Base(strings.TrimPrefix(digest, "sha256:"))+".mtree")
 }
 
-// Tree is the tree with that digest that the run was made from, or that its artifacts
-// are; nil if it was not kept.
+// Tree returns the tree with this digest: the artifacts of the run, or one of the trees
+// that KeepTrees wrote. It returns nil if there is none.
 func (r Run) Tree(digest string) *tree.Tree {
 	for _, path := range []string{r.Manifest(), r.tree(digest)} {
 		f, err := os.Open(path)

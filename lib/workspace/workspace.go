@@ -1,19 +1,18 @@
-// Package workspace is the half of pipex that lives on disk: the directories
-// in which runs are staged, committed, named and forgotten. It knows no
-// containerd.
+// Package workspace is the half of pipex that is on disk: the directories in which
+// runs are staged, committed, linked and removed. It does not use containerd.
 //
 // A workspace is one directory below a workdir:
 //
 //	staging/RUN/     an open run
 //	runs/RUN/        a committed run, immutable
 //	step-runs/STEP   symlink to ../runs/RUN
-//	caches/NAME/     persistent, read-write, never removed unasked
-//	state.json       the same names, as @livingdata/pipex reads them
-//	.pipex/          ours alone: locks, trash, temporary files
+//	caches/NAME/     persistent, read-write, never removed by pipex
+//	state.json       the same links, in the form that @livingdata/pipex reads
+//	.pipex/          private: locks, trash, temporary files, fingerprints, hashes
 //
-// State lives in names and renames, never in contents changed in place, so
-// that a crash at any instruction leaves either the old or the new state.
-// Which lock protects what is told in lock.go.
+// Files are never changed in place: every change is a rename, so that a crash at any
+// instruction leaves either the old or the new state. lock.go says which lock protects
+// what.
 package workspace
 
 import (
@@ -32,21 +31,21 @@ var (
 	ErrNoWorkspace = errors.New("no such workspace")
 	// ErrNoRun says that a run is neither open nor committed.
 	ErrNoRun = errors.New("no such run")
-	// ErrNoStep says that no run bears the step's name.
+	// ErrNoStep says that a step is not linked to a run.
 	ErrNoStep = errors.New("no such step")
-	// ErrExists says that an id is taken already.
+	// ErrExists says that an id is already in use.
 	ErrExists = errors.New("already exists")
 	// ErrCommitted says that a run is committed and cannot change any more.
 	ErrCommitted = errors.New("already committed")
 	// ErrNotCommitted says that a run is open where a committed one is needed.
 	ErrNotCommitted = errors.New("not committed")
-	// ErrDamaged says that a committed run is not what was committed.
+	// ErrDamaged says that a committed run has changed since it was committed.
 	ErrDamaged = errors.New("damaged")
 	// ErrNotSuccessful says that a run's command never succeeded.
 	ErrNotSuccessful = errors.New("not successful")
 )
 
-// The directories of a workspace. private is ours alone.
+// The directories of a workspace. Other tools do not use private.
 const (
 	stagingDir = "staging"
 	runsDir    = "runs"
@@ -55,8 +54,8 @@ const (
 	private    = ".pipex"
 )
 
-// Workspace is an existing workspace. It holds no resources and need not be
-// closed; its methods may be used from any number of processes at once.
+// Workspace is an existing workspace. It holds no resources and need not be closed. Any
+// number of goroutines and processes may use its methods at once.
 type Workspace struct {
 	// ID is the workspace's name.
 	ID string
@@ -64,8 +63,9 @@ type Workspace struct {
 	Root string
 }
 
-// Create makes the workspace id below workdir, with its directories, and opens
-// it. One that exists is opened as it is. An empty id means a new one.
+// Create creates the workspace id below workdir, with its directories, and opens it. If
+// it exists, Create only opens it. If id is empty, Create makes a new id. It takes no
+// lock.
 func Create(workdir, id string) (*Workspace, error) {
 	if id == "" {
 		id = name.NewID()
@@ -85,8 +85,8 @@ func Create(workdir, id string) (*Workspace, error) {
 	return Open(workdir, id)
 }
 
-// Open opens the workspace id below workdir and creates nothing. The error
-// wraps [ErrNoWorkspace] when there is none.
+// Open opens the workspace id below workdir. It creates nothing and takes no lock. The
+// error wraps [ErrNoWorkspace] if the workspace does not exist.
 func Open(workdir, id string) (*Workspace, error) {
 	if err := name.Check("workspace", id); err != nil {
 		return nil, err
@@ -110,16 +110,16 @@ func Open(workdir, id string) (*Workspace, error) {
 	return &Workspace{ID: id, Root: root}, nil
 }
 
-// List returns the names of the workspaces below workdir, sorted. A workdir
-// that does not exist holds none.
+// List returns the names of the workspaces below workdir, sorted; none if workdir does
+// not exist.
 func List(workdir string) ([]string, error) {
 	return subdirectories(workdir)
 }
 
-// Remove deletes the workspace id below workdir with all its runs and caches.
-// It is refused while a process holds one of its runs; one that is gone is
-// success. It takes the workspace lock, exclusive, and knows nothing of
-// containers: discard the open runs first.
+// Remove deletes the workspace id below workdir with all its runs and caches. If a
+// process holds the workspace or one of its open runs, the error is a [*BusyError]. If
+// the workspace does not exist, Remove does nothing. It takes the workspace lock,
+// exclusive. It does not remove containers: discard the open runs first.
 func Remove(workdir, id string) error {
 	ws, err := Open(workdir, id)
 	if errors.Is(err, ErrNoWorkspace) {
@@ -147,12 +147,12 @@ func Remove(workdir, id string) error {
 	return os.RemoveAll(ws.Root)
 }
 
-// path joins names below the workspace's root; every caller has checked them.
+// path joins names to the workspace's root. The caller has checked the names.
 func (ws *Workspace) path(names ...string) string {
 	return filepath.Join(append([]string{ws.Root}, names...)...)
 }
 
-// ensure makes the directories that a workspace of another tool may lack.
+// ensure creates directories that a workspace of another tool may lack.
 func (ws *Workspace) ensure(dirs ...string) error {
 	for _, dir := range dirs {
 		if err := os.MkdirAll(ws.path(dir), 0o777); err != nil {
@@ -162,8 +162,8 @@ func (ws *Workspace) ensure(dirs ...string) error {
 	return nil
 }
 
-// subdirectories lists the names of the directories in dir, sorted; files,
-// symbolic links and names that are no valid names are passed over.
+// subdirectories returns the names of the directories in dir, sorted. It skips files,
+// symbolic links, and names that [name.Check] refuses.
 func subdirectories(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -1,5 +1,5 @@
-// Package cgroup is about control groups (cgroups(7)) of either version: which ones
-// containers have, what a container has used, and what can be limited.
+// Package cgroup finds, reads and removes the control groups (cgroups(7)) of containers,
+// of version 1 and 2, and finds which limits this machine supports.
 package cgroup
 
 import (
@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Group is the control groups of one container, called NAMESPACE/ID in each
+// Group is the control groups of one container. They have the name NAMESPACE/ID in each
 // hierarchy.
 type Group struct {
 	ID    string
@@ -25,13 +25,13 @@ type Group struct {
 	state string
 }
 
-// runcState is where containerd has runc keep what it knows of containers.
+// runcState is the directory in which runc, started by containerd, keeps its state.
 const runcState = "/run/containerd/runc"
 
-// List lists the containers in a namespace of containerd that have control groups on
-// this machine, whichever containerd made them, and that belongs accepts by their ids.
-// runc, killed before it has written down that a container exists, leaves them
-// behind, with the container's first process in them, and nothing else knows of them.
+// List returns the control groups on this machine of containers in a containerd
+// namespace for whose ids belongs returns true, whichever containerd created them. If
+// runc is killed before it has recorded a container, it leaves the container's control
+// groups with its first process, and neither runc nor containerd can find them.
 func List(namespace string, belongs func(id string) bool) ([]Group, error) {
 	hierarchies, err := hierarchies()
 	if err != nil {
@@ -40,7 +40,7 @@ func List(namespace string, belongs func(id string) bool) ([]Group, error) {
 	found := map[string][]string{}
 	for _, hierarchy := range hierarchies {
 		dir := filepath.Join(hierarchy, namespace)
-		entries, _ := os.ReadDir(dir) // it is missing where no container has run
+		entries, _ := os.ReadDir(dir) // missing if no container has run yet
 		for _, e := range entries {
 			if e.IsDir() && belongs(e.Name()) {
 				found[e.Name()] = append(found[e.Name()], filepath.Join(dir, e.Name()))
@@ -54,9 +54,9 @@ func List(namespace string, belongs func(id string) bool) ([]Group, error) {
 	return all, nil
 }
 
-// Remove ends the processes in the control groups of a container, removes the groups,
-// and with them what runc knows of the container. The caller knows that the
-// container is gone.
+// Remove kills the processes in the control groups of a container, and removes the groups
+// and runc's record of the container. The caller has made sure that the container no
+// longer exists in containerd.
 func (g Group) Remove() error {
 	for _, dir := range g.dirs {
 		if err := removeGroup(dir); err != nil {
@@ -66,14 +66,14 @@ func (g Group) Remove() error {
 	return os.RemoveAll(g.state)
 }
 
-// hierarchies lists where control groups are mounted (cgroups(7), proc(5)): one
-// place with version 2, one for each controller with version 1.
+// hierarchies returns where control groups are mounted (cgroups(7), proc(5)): one
+// directory with version 2, one per controller with version 1.
 func hierarchies() (dirs []string, err error) {
 	err = cgroupMounts(func(dir, _ string) { dirs = append(dirs, dir) })
 	return dirs, err
 }
 
-// controllers lists what control groups can control here, in either version.
+// controllers returns the controllers that this machine has, of either version.
 func controllers() (names []string, err error) {
 	err = cgroupMounts(func(dir, options string) {
 		names = append(names, strings.Split(options, ",")...)
@@ -83,8 +83,8 @@ func controllers() (names []string, err error) {
 	return names, err
 }
 
-// cgroupMounts calls do with each place where control groups are mounted, and
-// the options of the file system, which in version 1 are its controllers.
+// cgroupMounts calls do with each directory where control groups are mounted, and with
+// the mount options. In version 1 the options contain the controllers.
 func cgroupMounts(do func(dir, options string)) error {
 	data, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
@@ -100,15 +100,15 @@ func cgroupMounts(do func(dir, options string)) error {
 	return nil
 }
 
-// reapTries is how often it is looked whether killed processes have left their
-// control group, with reapPause in between: 2 seconds in all.
+// reapTries is how often removeGroup tries again until the killed processes have left
+// their control group, with reapPause in between: 2 seconds in all.
 const (
 	reapTries = 100
 	reapPause = 20 * time.Millisecond
 )
 
-// removeGroup removes a control group, and those in it, with their processes.
-// It is a directory of files that only rmdir(2) removes.
+// removeGroup removes a control group and those below it, and kills their processes. Only
+// rmdir(2) can remove a control group; its files cannot be removed.
 func removeGroup(dir string) (err error) {
 	for range reapTries {
 		var groups []string
@@ -130,9 +130,9 @@ func removeGroup(dir string) (err error) {
 	return fmt.Errorf("cannot remove control group %q: %w", dir, err)
 }
 
-// killAll kills the processes that a control group holds. Each is held by a
-// descriptor before it is looked at again, since its number may have become
-// another's.
+// killAll kills the processes in a control group. It opens a descriptor of each process
+// (pidfd_open(2)) and then checks that it is in the group, since its process id may have
+// been reused.
 func killAll(group string) {
 	for _, number := range processes(group) {
 		pid, err := strconv.Atoi(number)
@@ -155,8 +155,8 @@ func processes(group string) []string {
 	return strings.Fields(string(data))
 }
 
-// Missing returns an error for the first of the wanted controllers that this machine
-// does not have; each comes with what it limits, in words.
+// Missing returns an error for the first of the wanted controllers that this machine does
+// not have. wanted maps each controller to what it limits, for the message.
 func Missing(wanted map[string]string) error {
 	has, err := controllers()
 	if err != nil {

@@ -8,17 +8,18 @@ import (
 	"time"
 )
 
-// Usage is what a container's processes have used until now.
+// Usage is what a container's processes have used so far.
 type Usage struct {
-	// PeakMemory is in bytes, page cache included; zero if it is not known.
+	// PeakMemory is the greatest memory use in bytes, page cache included; zero if it is
+	// not known.
 	PeakMemory int64
 	CPU        time.Duration
-	// OOMKilled says that one of them was killed for want of memory.
+	// OOMKilled says that the kernel killed one of them because memory ran out.
 	OOMKilled bool
 }
 
-// Used reads what a container has used from its control groups, which stand until its
-// task is deleted. What they do not tell is zero.
+// Used reads what a container has used from its control groups. They exist until its task
+// is deleted. A value that they do not provide is zero.
 func Used(namespace, id string) Usage {
 	dirs, _ := hierarchies()
 	for i := range dirs {
@@ -27,8 +28,8 @@ func Used(namespace, id string) Usage {
 	return usage(dirs)
 }
 
-// usage is what the control groups of one container tell, of either version: one
-// directory for each controller, or one for all.
+// usage reads the control groups of one container: one directory per controller with
+// version 1, one for all with version 2.
 func usage(dirs []string) (u Usage) {
 	for _, dir := range dirs {
 		u.PeakMemory = max(u.PeakMemory, number(dir, "memory.peak", ""), number(dir, "memory.max_usage_in_bytes", ""))
@@ -38,8 +39,8 @@ func usage(dirs []string) (u Usage) {
 	return u
 }
 
-// number reads a number from a control group's file: all that it holds, or what
-// stands behind a key.
+// number reads a number from a control group's file: the only value if key is empty, else
+// the value after key.
 func number(dir, file, key string) int64 {
 	data, err := os.ReadFile(filepath.Join(dir, file))
 	if err != nil {

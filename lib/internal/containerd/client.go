@@ -1,12 +1,11 @@
-// Package containerd is the half of a run that lives in containerd: a lease, a
-// snapshot, a container and its task, all under one id, and what happens to them. It
-// knows no workspace.
+// Package containerd creates and removes what a run owns in containerd: a lease, a
+// snapshot, a container and its task, all under one id. It does not use the workspace.
 //
-// It uses containerd's API stubs instead of its client, so that a program that only
-// drops a lease starts fast. What to run in a container is the business of package
-// oci, fetching images that of package image.
+// It uses containerd's API stubs and not its client library, so that a program that only
+// removes a lease starts fast. Package oci says what a container runs; package image
+// fetches images.
 //
-// Every call has a bound; see [endpoint.Containerd].
+// Every call has a time limit; see [endpoint.Containerd].
 package containerd
 
 import (
@@ -39,8 +38,8 @@ import (
 // ErrUnreachable says that no containerd answers at the address.
 var ErrUnreachable = errors.New("cannot reach containerd")
 
-// Client is a connection to one namespace of a containerd. Its methods take a
-// context as it is and add the namespace. They are safe for concurrent use.
+// Client is a connection to one namespace of a containerd. Its methods add the namespace
+// to their context. They are safe for concurrent use.
 type Client struct {
 	Conn        *grpc.ClientConn
 	Namespace   string
@@ -49,10 +48,11 @@ type Client struct {
 	patience    time.Duration // bounds each call
 }
 
-// maxMessage bounds one message, in bytes, as containerd's own client does.
+// maxMessage is the greatest size of one message, in bytes; containerd's own client has
+// the same limit.
 const maxMessage = 16 << 20
 
-// Connect reaches a containerd. The error wraps [ErrUnreachable] when none answers.
+// Connect connects to a containerd. The error wraps [ErrUnreachable] if none answers.
 func Connect(ctx context.Context, to endpoint.Containerd) (*Client, error) {
 	defer trace.Region("containerd connect")()
 	to = to.WithDefaults()
@@ -61,8 +61,8 @@ func Connect(ctx context.Context, to endpoint.Containerd) (*Client, error) {
 		conn, err := new(net.Dialer).DialContext(ctx, "unix", path)
 		return socket{conn}, err
 	}
-	// gRPC hides why it cannot connect behind its retries; a plain connection
-	// does not.
+	// gRPC retries and does not return the reason why it cannot connect. A plain
+	// connection does.
 	probe, err := dial(ctx, "")
 	if err != nil {
 		return nil, unreachable(to.Address, err)
@@ -85,8 +85,8 @@ func Connect(ctx context.Context, to endpoint.Containerd) (*Client, error) {
 	return c, nil
 }
 
-// socket is a connection that ends with the first write that fails. gRPC leaves
-// that to the reading side, which waits for ever where only writing fails.
+// socket is a connection that is closed after the first write that fails. gRPC only closes
+// it after a failed read, so if only writing fails, it would wait for ever.
 type socket struct{ net.Conn }
 
 func (s socket) Write(data []byte) (int, error) {
@@ -110,21 +110,21 @@ func unreachable(address string, err error) error {
 	return fmt.Errorf("%w at %q: %s; %s", ErrUnreachable, address, why, hint)
 }
 
-// Close ends the connection. What the run owns in containerd stays.
+// Close closes the connection. It removes nothing from containerd.
 func (c *Client) Close() { c.Conn.Close() }
 
-// Context adds the namespace to ctx.
+// Context returns ctx with the namespace added.
 func (c *Client) Context(ctx context.Context) context.Context {
 	return namespaces.WithNamespace(ctx, c.Namespace)
 }
 
-// Leases are the namespace's leases.
+// Leases returns the lease service of the namespace.
 func (c *Client) Leases() leases.Manager {
 	return leasesproxy.NewLeaseManager(leasesapi.NewLeasesClient(c.Conn))
 }
 
-// SnapshotService implements the interface by which package oci looks up users
-// in a container's root file system.
+// SnapshotService implements the interface through which containerd's package oci looks up
+// users in a container's root file system.
 func (c *Client) SnapshotService(name string) snapshots.Snapshotter {
 	return snapshotsproxy.NewSnapshotter(snapshotsapi.NewSnapshotsClient(c.Conn), name)
 }

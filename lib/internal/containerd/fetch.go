@@ -15,14 +15,14 @@ import (
 // labelFetch marks a lease under which an image is fetched.
 const labelFetch = "pipex.fetch"
 
-// fetchExpiry is when containerd itself drops the lease of a fetch, as it does those
-// of its own client.
+// fetchExpiry is the time after which containerd itself removes the lease of a fetch, the
+// same as for leases of its own client.
 const fetchExpiry = 24 * time.Hour
 
-// LeaseFetch makes a lease for what is fetched until it has a name, and returns a
-// context that uses it. done drops it. Until then this process listens at an abstract
-// socket (unix(7)) that has the lease's name. The kernel closes it when the process
-// dies, so that [Client.DropFetches] knows that the lease is of no use any more.
+// LeaseFetch creates a lease that protects what is fetched until the image has a name, and
+// returns a context that uses it. done removes the lease. Until then this process listens
+// on an abstract socket (unix(7)) with the lease's name. The kernel closes the socket when
+// the process dies; from that [Client.DropFetches] sees that it can remove the lease.
 func (c *Client) LeaseFetch(ctx context.Context) (_ context.Context, done func(), err error) {
 	ctx = c.Context(ctx)
 	id := "pipex-fetch-" + uuid.NewString()
@@ -41,7 +41,7 @@ func (c *Client) LeaseFetch(ctx context.Context) (_ context.Context, done func()
 	}, nil
 }
 
-// DropFetches drops the leases of fetches whose process, on this machine, died, and waits
+// DropFetches removes the leases of fetches whose process, on this machine, has died, and waits
 // until containerd has collected what they fetched.
 func (c *Client) DropFetches(ctx context.Context) error {
 	ctx = c.Context(ctx)

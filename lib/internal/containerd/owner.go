@@ -24,8 +24,8 @@ import (
 	"pipex/lib/internal/trace"
 )
 
-// Owner is the run on whose behalf objects exist in containerd; every one of
-// them bears it in its labels, for ctr, nerdctl and pipex-prune to find.
+// Owner is the run to which objects in containerd belong. Each object has it in its labels,
+// so that ctr, nerdctl and pipex-prune can find it.
 type Owner struct {
 	Workspace string
 	// Workdir is the absolute path of the workspace's directory.
@@ -44,7 +44,7 @@ const (
 	labelVersion   = "pipex.version"
 )
 
-// Labels are what every object of the owner bears.
+// Labels returns the labels of every object of the owner.
 func (o Owner) Labels() map[string]string {
 	l := map[string]string{labelWorkspace: o.Workspace, labelWorkdir: o.Workdir, labelRun: o.Run, labelVersion: o.Version}
 	if o.Step != "" {
@@ -55,10 +55,9 @@ func (o Owner) Labels() map[string]string {
 
 var unfit = regexp.MustCompile(`[^A-Za-z0-9]+`)
 
-// NewID is what a new owner's objects are called: the run's id as far as containerd
-// takes it (identifiers are 76 characters long at most, and neither start nor
-// end with a separator), then hashes of the workspace's directory and of the
-// run's id, which tell apart what would otherwise be called the same.
+// NewID returns the name of the owner's objects: the run's id, changed and shortened to
+// what containerd accepts (at most 76 characters, no separator at either end), then hashes
+// of the workspace's directory and of the run's id. The hashes make the name unique.
 func (o Owner) NewID() string {
 	readable := strings.Trim(unfit.ReplaceAllString(o.Run, "-"), "-")
 	if len(readable) > 40 {
@@ -73,7 +72,7 @@ const (
 	runDigits     = 8
 )
 
-// Belongs tells whether id is one that NewID makes for runs of a workspace.
+// Belongs reports whether NewID returns id for a run of the workspace in workdir.
 func Belongs(id, workdir string) bool {
 	n := len(id) - workdirDigits - runDigits
 	return n >= 0 && id[n:n+workdirDigits] == hash(workdir, workdirDigits)
@@ -84,14 +83,14 @@ func hash(text string, digits int) string {
 	return hex.EncodeToString(sum[:])[:digits]
 }
 
-// Object is what one owner owns, called ID.
+// Object is everything in containerd that belongs to one owner. All of it has the name ID.
 type Object struct {
 	ID string
 	Owner
 }
 
-// Lease makes the lease id for its owner and protects the content called digest, an
-// image's manifest or index, with all that it refers to, unpacked layers too.
+// Lease creates the lease o.ID. It protects digest, an image's manifest or index, and
+// everything that it refers to, unpacked layers included.
 func (c *Client) Lease(ctx context.Context, o Object, digest string) error {
 	defer trace.Region("containerd lease")()
 	ctx = c.Context(ctx)
@@ -108,8 +107,8 @@ func (c *Client) Lease(ctx context.Context, o Object, digest string) error {
 	return nil
 }
 
-// Remove removes everything called id: it kills the task, waits for it, and removes
-// container, snapshots and lease. What is gone already is success.
+// Remove removes everything of the name id: it kills the task, waits for it, and removes
+// container, snapshots and lease. It ignores what does not exist.
 func (c *Client) Remove(ctx context.Context, id string) error {
 	defer trace.Region("containerd remove %s", id)()
 	if err := c.RemoveContainer(ctx, id); err != nil {
@@ -117,8 +116,8 @@ func (c *Client) Remove(ctx context.Context, id string) error {
 	}
 	removeSocket(c.address, c.Namespace, id)
 	ctx = c.Context(ctx)
-	// The lease alone keeps the snapshot alive, but what is only garbage may
-	// linger until containerd collects it: removed by name it is gone now.
+	// Without its lease the snapshot would be garbage, but containerd may collect that
+	// much later. So remove it now.
 	var g errgroup.Group
 	for _, key := range []string{id, id + SourcesSuffix} {
 		g.Go(func() error {
@@ -137,15 +136,15 @@ func (c *Client) Remove(ctx context.Context, id string) error {
 	return nil
 }
 
-// SourcesSuffix tells the snapshot of a run's sources from that of its root file system.
+// SourcesSuffix is added to the run's id to name the snapshot of its sources.
 const SourcesSuffix = "-sources"
 
-// killWait is how long a killed task may take to end; one that takes longer hangs
-// in the kernel, and no signal ends it.
+// killWait is how long a killed task may take to end. One that takes longer hangs in the
+// kernel, where no signal ends it.
 const killWait = 20 * time.Second
 
-// RemoveContainer removes the container called id and its task, which it kills if it
-// still runs. What is gone already is success.
+// RemoveContainer removes the container id and its task, which it kills if it still runs.
+// It ignores what does not exist.
 func (c *Client) RemoveContainer(ctx context.Context, id string) error {
 	defer trace.Region("containerd remove container %s", id)()
 	ctx = c.Context(ctx)
@@ -160,14 +159,14 @@ func (c *Client) RemoveContainer(ctx context.Context, id string) error {
 	return nil
 }
 
-// deleteTask kills the task called id if it still runs, and deletes it.
+// deleteTask kills the task id if it still runs, and deletes it.
 func (c *Client) deleteTask(ctx context.Context, id string) error {
 	_, err := c.tasks().Delete(ctx, &tasksapi.DeleteTaskRequest{ContainerID: id})
 	err = errdefs.FromGRPC(err)
 	if err == nil || errdefs.IsNotFound(err) {
 		return nil
 	}
-	// Most likely it still runs: the shim has a message for that, and no code.
+	// Most likely it still runs. The shim has no error code for that, only a message.
 	_, err = c.tasks().Kill(ctx, &tasksapi.KillRequest{ContainerID: id, Signal: uint32(unix.SIGKILL), All: true})
 	if err = errdefs.FromGRPC(err); err != nil && !errdefs.IsNotFound(err) {
 		return err
@@ -188,9 +187,9 @@ func (c *Client) deleteTask(ctx context.Context, id string) error {
 	return nil
 }
 
-// Running tells whether the container called id has a task that was started and
-// has not ended. One that was only created waits for its client, and does nothing
-// more once that is dead.
+// Running reports whether the container id has a task that was started and has not ended.
+// A task that was only created waits for its client to start it. If the client is dead, it
+// never will.
 func (c *Client) Running(ctx context.Context, id string) (bool, error) {
 	r, err := c.tasks().Get(c.Context(ctx), &tasksapi.GetRequest{ContainerID: id})
 	err = errdefs.FromGRPC(err)
@@ -203,13 +202,13 @@ func (c *Client) Running(ctx context.Context, id string) (bool, error) {
 	return r.Process.Status != task.Status_STOPPED && r.Process.Status != task.Status_CREATED, nil
 }
 
-// Owned lists what is owned on behalf of the workspaces in a directory: each id under
-// which there is a lease, a snapshot or a container, in no order, none twice.
+// Owned returns the objects of all workspaces in the directory dir: each id for which there
+// is a lease, a snapshot or a container, once, in no particular order.
 func (c *Client) Owned(ctx context.Context, dir string) ([]Object, error) {
 	defer trace.Region("containerd list")()
 	ctx = c.Context(ctx)
-	// containerd's filters match a pattern anywhere in a value; what is told apart by
-	// directory is told apart here.
+	// containerd's filters match a pattern anywhere in a value, so compare the directory
+	// here.
 	filter := fmt.Sprintf("labels.%s", strconv.Quote(labelWorkdir))
 	found := map[string]Owner{}
 	add := func(id string, l map[string]string) {

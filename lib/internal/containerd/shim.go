@@ -23,29 +23,27 @@ import (
 	"pipex/lib/internal/trace"
 )
 
-// Shim is a process of containerd's that stands between it and one container.
-// A client that is killed while it creates a task can leave one that containerd
-// itself does not know of.
+// Shim is a process of containerd that runs one container. If a client is killed while it
+// creates a task, a shim can be left that containerd itself does not know of.
 type Shim struct {
-	// ID is the container's.
+	// ID is the container's id.
 	ID string
-	// Run is the container's run, empty if its record is gone. Workdir is that
-	// of the run's workspace.
+	// Run is the container's run; empty if the container's record is gone. Workdir is
+	// the directory of the run's workspace.
 	Run, Workdir string
 
 	pid int
-	// command is the shim's command line, bundle its working directory, which
-	// holds all that it has on disk.
+	// command is the shim's command line. bundle is its working directory, which holds
+	// all its files.
 	command []string
 	bundle  string
 }
 
-// shimName is the program behind [runtimeName].
+// shimName is the program of [runtimeName].
 const shimName = "containerd-shim-runc-v2"
 
-// Shims lists the shims on this machine that work for this client's containerd
-// and namespace: /proc is where they are found (proc(5)), whether or not
-// containerd knows of them.
+// Shims returns the shims on this machine of this client's containerd and namespace. It
+// searches /proc (proc(5)), so it also finds those that containerd does not know of.
 func (c *Client) Shims(ctx context.Context) ([]Shim, error) {
 	defer trace.Region("containerd shims")()
 	processes, err := filepath.Glob("/proc/[0-9]*")
@@ -69,7 +67,7 @@ func (c *Client) Shims(ctx context.Context) ([]Shim, error) {
 	return shims, nil
 }
 
-// shim reads a process, which is none of ours most of the time.
+// shim reads a process. ok is false if it is not a shim of this containerd and namespace.
 func (c *Client) shim(process string) (s Shim, ok bool) {
 	data, err := os.ReadFile(process + "/cmdline")
 	if err != nil || !bytes.Contains(data, []byte(shimName)) {
@@ -105,21 +103,21 @@ func sameFile(a, b string) bool {
 	return err == nil && os.SameFile(first, second)
 }
 
-// transient is how long a shim that only starts or cleans up another may take.
+// transient is how long a shim process may take that only starts another shim or cleans up
+// after one.
 const transient = 10 * time.Second
 
-// EndShim ends a shim and what it holds, unless it is that of a task: one that
-// containerd knows of, with a container. It tells whether there was something to
-// end. A shim's program that containerd runs just now to start a shim, or to
-// clean up after one, is waited for. The caller makes sure that nobody is just
-// creating that task.
+// EndShim kills a shim and removes what it holds, and reports whether it did. It leaves a
+// shim alone if containerd knows its task and its container. If the process only starts
+// another shim or cleans up after one, EndShim waits for it to end. The caller makes sure
+// that no client is creating that task now.
 func (c *Client) EndShim(ctx context.Context, s Shim) (bool, error) {
 	ctx = c.Context(ctx)
 	_, err := c.tasks().Get(ctx, &tasksapi.GetRequest{ContainerID: s.ID})
 	if err = errdefs.FromGRPC(err); !errdefs.IsNotFound(err) {
 		return false, err
 	}
-	// The descriptor stays this process's whoever gets the number next.
+	// The descriptor always refers to this process, even if its id is reused.
 	fd, err := unix.PidfdOpen(s.pid, 0)
 	if errors.Is(err, unix.ESRCH) {
 		return false, nil
@@ -144,8 +142,8 @@ func (c *Client) EndShim(ctx context.Context, s Shim) (bool, error) {
 	return true, s.clean(ctx)
 }
 
-// removeSocket removes the socket of a shim that is gone, which only the shim
-// itself would have done: containerd calls it by a hash of whom it works for.
+// removeSocket removes the socket of a shim that is dead. Only the shim itself removes it
+// otherwise. Its name is a hash of containerd's address, the namespace and the id.
 func removeSocket(address, namespace, id string) {
 	sum := sha256.Sum256([]byte(filepath.Join(address, namespace, id)))
 	os.Remove(filepath.Join("/run/containerd/s", hex.EncodeToString(sum[:])))
@@ -163,7 +161,7 @@ func ended(pidfd int) error {
 	return err
 }
 
-// EndStray ends the shims that are left of a container that is gone.
+// EndStray ends the shims of a container that no longer exists.
 func (c *Client) EndStray(ctx context.Context, id string) error {
 	shims, err := c.Shims(ctx)
 	for _, s := range shims {
@@ -174,19 +172,19 @@ func (c *Client) EndStray(ctx context.Context, id string) error {
 	return err
 }
 
-// clean removes what a killed shim leaves, as containerd does for one that
-// crashed: the shim's program, called with "delete", removes container, cgroup
-// and mounts; the bundle is left to the caller.
+// clean removes what a killed shim leaves, as containerd does after a crash of a shim: the
+// shim's program, run with "delete", removes container, control group and mounts. The
+// caller removes the bundle.
 func (s *Shim) clean(ctx context.Context) error {
 	if filepath.Base(s.bundle) != s.ID {
-		return nil // never came to have one
+		return nil // it has no bundle
 	}
 	cmd := exec.CommandContext(ctx, s.command[0], "-namespace", s.option("-namespace"), "-address", s.option("-address"),
 		"-id", s.ID, "-bundle", s.bundle, "delete")
 	cmd.Dir = s.bundle
 	out, err := cmd.CombinedOutput()
 	if _, gone := os.Stat(s.bundle); errors.Is(gone, fs.ErrNotExist) {
-		return nil // containerd knew of it after all
+		return nil // containerd has cleaned up itself
 	}
 	if err != nil {
 		return fmt.Errorf("cannot remove what shim %d left: %w: %s", s.pid, err, bytes.TrimSpace(out))

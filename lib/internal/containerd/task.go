@@ -34,19 +34,19 @@ type Task struct {
 // runtimeName is containerd's shim for runc.
 const runtimeName = "io.containerd.runc.v2"
 
-// specType is how containerd marks an OCI runtime configuration.
+// specType is the type URL by which containerd recognizes an OCI runtime configuration.
 var specType = "types.containerd.io/opencontainers/runtime-spec/" + strconv.Itoa(specs.VersionMajor) + "/Spec"
 
-// CheckLog returns an error for a path that cannot be a log's: the shim reads
-// it as a URL before it opens it.
+// CheckLog returns an error for a path that cannot hold logs: the shim parses the path of a
+// log as a URL.
 func CheckLog(path string) error {
 	if _, err := url.Parse(path); err != nil {
-		return fmt.Errorf("%q cannot hold logs, because containerd's shim takes a per cent sign for an escape; use a directory without one", path)
+		return fmt.Errorf("%q cannot hold logs, because containerd's shim reads a per cent sign as an escape; use a directory without one", path)
 	}
 	return nil
 }
 
-// CreateContainer makes the record of a container, with a snapshot of the same id.
+// CreateContainer creates the record of a container, which uses the snapshot of the same id.
 func (c *Client) CreateContainer(ctx context.Context, o Object, image string, spec *specs.Spec) error {
 	defer trace.Region("containerd container")()
 	data, err := json.Marshal(spec)
@@ -62,19 +62,18 @@ func (c *Client) CreateContainer(ctx context.Context, o Object, image string, sp
 	return errdefs.FromGRPC(err)
 }
 
-// Streams are where a task reads and writes.
+// Streams are the files that a task reads and writes.
 type Streams struct {
-	// Stdin is a FIFO, or empty for none. Stdout and Stderr are existing files,
-	// which the shim appends to whether or not anybody follows them.
+	// Stdin is a FIFO, or empty for no input. Stdout and Stderr are existing files. The
+	// shim itself appends to them, so they are complete even if the client dies.
 	Stdin, Stdout, Stderr string
-	// Terminal gives the command a terminal. Its output is written to Stdout from
-	// the file's beginning, over what is there; Stderr is empty.
+	// Terminal gives the command a terminal. The shim writes its output to Stdout from
+	// the beginning of the file, over what is there; Stderr must be empty.
 	Terminal bool
 }
 
-// CreateTask makes a task that is ready to be started in an existing container, and
-// returns the number of its process. The error is a [*CommandError] if args is what
-// cannot be run.
+// CreateTask creates a task in an existing container, ready to be started, and returns its
+// process id. The error is a [*CommandError] if the command args cannot be run.
 func (c *Client) CreateTask(ctx context.Context, id string, rootfs []mount.Mount, io Streams, options *anypb.Any, args []string) (*Task, uint32, error) {
 	defer trace.Region("containerd create task")()
 	r, err := c.tasks().Create(c.Context(ctx), &tasksapi.CreateTaskRequest{
@@ -95,8 +94,8 @@ func toAPI(mounts []mount.Mount) []*types.Mount {
 	return out
 }
 
-// Attach finds the started task called id, whose exec may have died. It is nil,
-// and no error, when there is none; one that was never started is removed.
+// Attach returns the started task id, or nil and no error if there is none. It removes a
+// task that was created and never started.
 func (c *Client) Attach(ctx context.Context, id string) (*Task, error) {
 	r, err := c.tasks().Get(c.Context(ctx), &tasksapi.GetRequest{ContainerID: id})
 	err = errdefs.FromGRPC(err)
@@ -112,7 +111,7 @@ func (c *Client) Attach(ctx context.Context, id string) (*Task, error) {
 	return &Task{c, id}, nil
 }
 
-// Start runs the command. On an error the container is gone.
+// Start starts the command. After an error the container is removed.
 func (t *Task) Start(ctx context.Context, args []string) error {
 	defer trace.Region("containerd start")()
 	ctx = t.client.Context(ctx)
@@ -129,12 +128,11 @@ type Exit struct {
 	At   time.Time
 }
 
-// restartWait is how long Wait waits for a containerd that went away to come
-// back: the container itself goes on without it.
+// restartWait is how long Wait waits for a containerd that has stopped to come back.
+// Meanwhile the container goes on running.
 const restartWait = 2 * time.Minute
 
-// Wait waits until the task has ended. A containerd that restarts meanwhile is
-// waited for.
+// Wait waits until the task has ended. If containerd restarts meanwhile, Wait reconnects.
 func (t *Task) Wait(ctx context.Context) (Exit, error) {
 	defer trace.Region("containerd wait")()
 	ctx = t.client.Context(ctx)
@@ -152,7 +150,7 @@ func (t *Task) Wait(ctx context.Context) (Exit, error) {
 			lost = time.Now()
 		}
 		if time.Since(lost) > restartWait {
-			return Exit{}, fmt.Errorf("containerd went away for more than %s: %w", restartWait, err)
+			return Exit{}, fmt.Errorf("containerd did not answer for more than %s: %w", restartWait, err)
 		}
 		select {
 		case <-ctx.Done():
@@ -161,13 +159,13 @@ func (t *Task) Wait(ctx context.Context) (Exit, error) {
 	}
 }
 
-// Signal sends sig to the command, and to nothing else in the container. A task
-// that has ended is success.
+// Signal sends sig to the command only, not to other processes of the container. If the task
+// has ended, it does nothing.
 func (t *Task) Signal(ctx context.Context, sig syscall.Signal) error {
 	return t.kill(ctx, sig, false)
 }
 
-// Kill ends every process of the container at once.
+// Kill kills every process of the container at once.
 func (t *Task) Kill(ctx context.Context) error { return t.kill(ctx, syscall.SIGKILL, true) }
 
 func (t *Task) kill(ctx context.Context, sig syscall.Signal, all bool) error {
@@ -178,29 +176,29 @@ func (t *Task) kill(ctx context.Context, sig syscall.Signal, all bool) error {
 	return nil
 }
 
-// Resize tells the task's terminal how many columns and rows it has.
+// Resize sets the size of the task's terminal, in columns and rows.
 func (t *Task) Resize(ctx context.Context, width, height int) error {
 	_, err := t.client.tasks().ResizePty(t.client.Context(ctx), &tasksapi.ResizePtyRequest{ContainerID: t.id, Width: uint32(width), Height: uint32(height)})
 	return errdefs.FromGRPC(err)
 }
 
-// CloseStdin tells the command that its input has ended.
+// CloseStdin closes the command's standard input.
 func (t *Task) CloseStdin(ctx context.Context) error {
 	_, err := t.client.tasks().CloseIO(t.client.Context(ctx), &tasksapi.CloseIORequest{ContainerID: t.id, Stdin: true})
 	return errdefs.FromGRPC(err)
 }
 
-// Delete removes an ended task and its container. When it returns nil, all that
+// Delete removes an ended task and its container. After it has returned nil, everything that
 // the command wrote is in its log files.
 func (t *Task) Delete(ctx context.Context) error {
 	return t.client.RemoveContainer(ctx, t.id)
 }
 
-// Usage is what the task has used until now; it is to be read before Delete.
+// Usage returns what the task has used so far. Call it before Delete.
 func (t *Task) Usage() cgroup.Usage { return cgroup.Used(t.client.Namespace, t.id) }
 
-// CommandError says that the command itself cannot be run in the container.
-// Code is 127 if there is no such command and 126 otherwise, as for env(1).
+// CommandError says that the command cannot be run in the container. Code is 127 if the
+// command does not exist and 126 otherwise, as for env(1).
 type CommandError struct {
 	Code int
 	Cmd  string
@@ -209,7 +207,7 @@ type CommandError struct {
 
 func (e *CommandError) Error() string { return fmt.Sprintf("cannot run %q: %s", e.Cmd, e.Why) }
 
-// runc tells apart what is wrong with a command by its message only.
+// runc has no error codes for what is wrong with a command, only messages.
 var (
 	notFound      = regexp.MustCompile(`exec: "[^"]*": (executable file not found in \$PATH|stat [^:]*: no such file or directory)|exec /[^:]*: no such file or directory`)
 	notExecutable = regexp.MustCompile(`exec: "[^"]*": (permission denied|is a directory)|exec /[^:]*: (permission denied|exec format error|is a directory)|exec format error`)

@@ -1,24 +1,25 @@
-// Package endpoint says where containerd is and how to speak to it, for programs that
-// may not link what speaks.
+// Package endpoint holds the settings for containerd and CNI. It is separate from their
+// clients so that programs which pass the settings on need not link those.
 package endpoint
 
 import "time"
 
 // Containerd is one namespace of a containerd. Zero values are the defaults.
 type Containerd struct {
-	// Address is the path of its socket, with or without unix:// before it.
+	// Address is the path of its socket, with or without the prefix unix://.
 	Address string
-	// Namespace holds the objects of runs, and nothing else.
+	// Namespace is the containerd namespace of the objects of runs. It should hold nothing
+	// else.
 	Namespace string
-	// Snapshotter makes the containers' file systems.
+	// Snapshotter is the snapshotter that creates the containers' file systems.
 	Snapshotter string
-	// Patience bounds each call: without an answer for so long, it fails. Only
-	// waiting for a task to end, writing content and unpacking a layer have no bound.
+	// Patience is how long each call waits for an answer before it fails. Waiting for a
+	// task to end, writing content and unpacking a layer have no limit.
 	Patience time.Duration
 }
 
-// The defaults. Patience allows for the removal of a snapshot with gigabytes of data
-// that are not yet written to a slow disk.
+// The defaults. Removing a snapshot with gigabytes of unwritten data on a slow disk takes
+// long; Patience allows for that.
 const (
 	Address     = "/run/containerd/containerd.sock"
 	Namespace   = "pipex"
@@ -26,7 +27,7 @@ const (
 	Patience    = 2 * time.Minute
 )
 
-// WithDefaults is c with the defaults in place of zero values.
+// WithDefaults returns c with defaults in place of zero values.
 func (c Containerd) WithDefaults() Containerd {
 	set(&c.Address, Address)
 	set(&c.Namespace, Namespace)
@@ -41,8 +42,8 @@ func set[T comparable](field *T, value T) {
 	}
 }
 
-// CNI says where the plugins of the Container Network Interface are, and its networks
-// are described. Zero values are the usual places.
+// CNI says where the plugins and the network configurations of the Container Network
+// Interface are. Zero values are the usual directories.
 type CNI struct {
 	// Plugins are directories of plugins.
 	Plugins []string

@@ -1,5 +1,5 @@
-// Package follow passes on what is appended to a log file, as it is appended, and
-// keeps the file within a limit.
+// Package follow copies a growing log file to a writer, and keeps the file within a size
+// limit.
 package follow
 
 import (
@@ -16,32 +16,30 @@ type Follower struct {
 	log   *os.File
 	watch *os.File
 	out   io.Writer
-	pos   int64 // what lies before has been passed on
+	pos   int64 // everything before this offset has been copied
 	keep  int64
-	gone  error // out's, when it could not be written any more
+	gone  error // why out cannot be written any more
 	buf   []byte
-	// ended tells that the task has, complete that its log is.
+	// ended says that the task has ended, complete that its log is complete.
 	ended, complete sync.Once
 	copied          chan struct{} // closed when following ends
 	closed          chan struct{} // closed when watch is
 	err             error
 }
 
-// copySize is how much is copied at once, in bytes: as much as a pipe holds at
-// most by default, several times over.
+// copySize is how much is copied at once, in bytes: four times the default size of a pipe.
 const copySize = 256 << 10
 
-// KeepAll keeps all that is written to a log.
+// KeepAll, as Start's keep, means no limit.
 const KeepAll = -1
 
-// Start begins to copy path, from offset on, to out. inotify(7) tells when
-// there is more; the file is only ever appended to. When out cannot be written
-// any more, because its reader went away, the rest is not copied, and that is
-// no failure of the task's: see Stop.
+// Start begins to copy path, from offset on, to out. It waits for more with inotify(7). The
+// file must only be appended to. If writing to out fails, because its reader is gone, the
+// rest is not copied; Stop returns the error.
 //
-// What lies beyond the offset keep gives its disk space back once it has been
-// passed on (FALLOC_FL_PUNCH_HOLE of fallocate(2), where the file system can),
-// and is passed over if an earlier follower has done so; see Cut.
+// Data beyond the offset keep loses its disk space once it has been copied
+// (FALLOC_FL_PUNCH_HOLE of fallocate(2), if the file system supports it). If an earlier
+// follower has done so, Start skips that part. See also Cut.
 func Start(path string, offset, keep int64, out io.Writer) (*Follower, error) {
 	if out == nil {
 		out = io.Discard
@@ -69,8 +67,8 @@ func Start(path string, offset, keep int64, out io.Writer) (*Follower, error) {
 	return f, nil
 }
 
-// resume passes on what is kept, if the rest is gone already, and goes to where
-// there is something again.
+// resume handles a file in which an earlier follower has punched a hole: it copies the part
+// before the hole and continues after it.
 func (f *Follower) resume() {
 	if f.keep < 0 {
 		return
@@ -78,7 +76,7 @@ func (f *Follower) resume() {
 	end := max(roundUp(f.keep), f.pos)
 	next, err := f.log.Seek(end, unix.SEEK_DATA)
 	if err != nil || next == end {
-		return // nothing beyond, or nothing gone
+		return // there is no hole
 	}
 	io.Copy(f, io.NewSectionReader(f.log, f.pos, end-f.pos))
 	f.pos = next
@@ -98,13 +96,13 @@ func (f *Follower) follow() {
 
 func (f *Follower) copy() {
 	if _, f.err = f.log.Seek(f.pos, io.SeekStart); f.err == nil {
-		// The wrapper keeps io.CopyBuffer from using a smaller buffer of its own.
+		// The wrapper hides methods for which io.CopyBuffer would use a smaller buffer.
 		_, f.err = io.CopyBuffer(f, struct{ io.Reader }{f.log}, f.buf)
 	}
 }
 
-// Write implements [io.Writer]: it passes p on, and gives back the space of it
-// that is not kept, even when there is nobody to pass it on to.
+// Write implements [io.Writer]: it writes p to out and frees the disk space of what is not
+// kept, also if out cannot be written any more.
 func (f *Follower) Write(p []byte) (int, error) {
 	n := len(p)
 	var err error
@@ -125,12 +123,12 @@ func (f *Follower) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// page is what file systems give back: no less, and at multiples of it.
+// page is the unit in which file systems free space, in bytes.
 const page = 4096
 
 func roundUp(n int64) int64 { return (n + page - 1) / page * page }
 
-// Cut truncates a complete log at the limit and returns how many bytes it dropped.
+// Cut truncates a complete log at the limit and returns the number of bytes dropped.
 func (f *Follower) Cut() (int64, error) {
 	if f.keep < 0 {
 		return 0, nil
@@ -142,9 +140,9 @@ func (f *Follower) Cut() (int64, error) {
 	return info.Size() - f.keep, os.Truncate(f.log.Name(), f.keep)
 }
 
-// Ended says that the task has ended, so that there is nothing to wait for but
-// what the shim has not written yet. It does not block: the kernel takes some 20
-// milliseconds to close an inotify instance, time in which the task is deleted.
+// Ended must be called when the task has ended; then only what the shim has not written yet
+// is missing. It does not block: the kernel takes some 20 milliseconds to close an inotify
+// instance, and the caller deletes the task in that time.
 func (f *Follower) Ended() {
 	f.ended.Do(func() {
 		go func() {
@@ -154,8 +152,8 @@ func (f *Follower) Ended() {
 	})
 }
 
-// Stop copies the rest of a log that is complete and ends. A reader that went
-// away (EPIPE) is not an error.
+// Stop copies the rest of a complete log and stops following. A failure to write to out is
+// returned, except EPIPE, which means that the reader is gone.
 func (f *Follower) Stop() error {
 	f.complete.Do(func() {
 		f.Ended()

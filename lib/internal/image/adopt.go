@@ -13,10 +13,10 @@ import (
 	"pipex/lib/internal/trace"
 )
 
-// adopt looks for the image in the other namespaces and takes the first one
-// over. containerd stores a blob once for all namespaces, so nothing is
-// downloaded and nothing copied. known is the record from an earlier adoption,
-// or nil: it is returned as nil too when it is still what its origin has.
+// adopt looks for the image in the other namespaces and adopts the first one that it finds.
+// containerd stores a blob once for all namespaces, so nothing is downloaded or copied.
+// known is the record from an earlier adoption, or nil. adopt returns nil if no namespace has
+// the image, or if it has not changed since known.
 func (r *resolver) adopt(ctx context.Context, candidates []string, known *images.Image) (*images.Image, error) {
 	others, err := r.client.NamespaceService().List(ctx)
 	if err != nil {
@@ -39,7 +39,8 @@ func (r *resolver) adopt(ctx context.Context, candidates []string, known *images
 	return nil, nil
 }
 
-// take copies the image's record and the names of its blobs from there.
+// take copies the image's record, and its blobs' entries, from the namespace ns, of which
+// there is the context.
 func (r *resolver) take(ctx, there context.Context, ns string, found images.Image) (*images.Image, error) {
 	defer trace.Region("image adopt %s from %s", found.Name, ns)()
 	ctx, done, err := r.containerd.LeaseFetch(ctx)
@@ -64,7 +65,7 @@ func (r *resolver) take(ctx, there context.Context, ns string, found images.Imag
 	return &record, err
 }
 
-// claim makes a blob of another namespace one of ours.
+// claim adds a blob of another namespace to ours.
 func (r *resolver) claim(ctx, there context.Context, store content.Store, desc ocispec.Descriptor) error {
 	blob, err := store.ReaderAt(there, desc)
 	if err != nil {

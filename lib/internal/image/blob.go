@@ -14,13 +14,12 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// maxBlob bounds an index, a manifest or a configuration, in bytes.
+// maxBlob is the greatest size of an index, a manifest or a configuration, in bytes.
 const maxBlob = 8 << 20
 
-// blobs reads the small blobs that describe an image, each with one call and
-// none twice. The client's own store asks how large a blob is before it reads,
-// and finding a platform reads the configuration once more: on the way to a
-// small container that is time.
+// blobs reads the small blobs that describe an image, and caches them. containerd's client
+// needs two calls per blob, since it asks for the size first, and reads the configuration
+// twice. Each call delays the start of a container.
 type blobs struct {
 	client contentapi.ContentClient
 	known  map[digest.Digest][]byte
@@ -41,7 +40,7 @@ func (b *blobs) ReaderAt(ctx context.Context, desc ocispec.Descriptor) (content.
 
 func (b *blobs) read(ctx context.Context, desc ocispec.Descriptor) ([]byte, error) {
 	if desc.Size > maxBlob {
-		return nil, fmt.Errorf("it has %d bytes, which describes no image", desc.Size)
+		return nil, fmt.Errorf("a description of an image cannot have %d bytes", desc.Size)
 	}
 	stream, err := b.client.Read(ctx, &contentapi.ReadContentRequest{Digest: desc.Digest.String()})
 	if err != nil {

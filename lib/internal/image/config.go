@@ -1,16 +1,16 @@
 package image
 
-// Image is an image whose layers are unpacked: everything about it that a run
-// depends on, and nothing that can change.
+// Image is an image whose layers are unpacked. It holds everything about the image that a run
+// depends on.
 type Image struct {
-	// Digest names the manifest or index that the reference stood for.
+	// Digest is the digest of the manifest or index that the reference refers to.
 	Digest string
-	// ID is the digest of the image's configuration for this platform: the
-	// same content has the same ID whatever it was called or packed into.
+	// ID is the digest of the image's configuration for the platform. The same content has
+	// the same ID under any name and in any index.
 	ID string
-	// ChainID names the snapshot of all its layers.
+	// ChainID is the name of the snapshot of all its layers.
 	ChainID string
-	// What the image says of the process.
+	// The image's settings for the process.
 	Entrypoint, Cmd, Env []string
 	Cwd, User            string
 }

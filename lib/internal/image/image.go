@@ -1,7 +1,6 @@
-// Package image turns the name of an image into something that cannot change:
-// a digest whose layers are unpacked in containerd, and what its configuration
-// says of the process. An image that is missing is adopted from another
-// namespace of the same containerd, or pulled.
+// Package image resolves the name of an image to a digest, unpacks its layers in containerd,
+// and reads its configuration. An image that is missing is adopted from another namespace
+// of the same containerd, or pulled.
 package image
 
 import (
@@ -34,26 +33,26 @@ import (
 	"pipex/lib/step"
 )
 
-// ErrMissing says that an image is neither here nor to be had.
+// ErrMissing says that containerd does not have an image and it could not be fetched.
 var ErrMissing = errors.New("no such image")
 
-// adoptedFrom labels an image record that was taken over from a namespace.
+// adoptedFrom is the label of an adopted image; its value is the namespace of origin.
 const adoptedFrom = "pipex.adopted-from"
 
-// Options tell how to resolve an image.
+// Options say how to resolve an image.
 type Options struct {
 	Pull step.Pull
-	// Platform is OS/ARCH[/VARIANT]; this machine's if it is empty.
+	// Platform is OS/ARCH[/VARIANT]; empty for this machine's platform.
 	Platform string
-	// HostsDir is where containerd's hosts.toml files are, by registry; none if it
-	// is empty.
+	// HostsDir is the directory of containerd's hosts.toml files, with one directory per
+	// registry; empty for none.
 	HostsDir string
-	// Progress is told how far a pull has come; it may be nil.
+	// Progress is called while an image is pulled; it may be nil.
 	Progress func(Progress)
 }
 
-// silent is a logger of our own: containerd's packages take theirs from the context,
-// and the process's is left alone.
+// silent is a logger that discards everything. containerd's packages take their logger from
+// the context, so the process's own logger is not changed.
 var silent = func() *log.Entry {
 	l := logrus.New()
 	l.SetOutput(io.Discard)
@@ -66,17 +65,17 @@ type resolver struct {
 	client     *client.Client
 	containerd *containerd.Client
 	here       string
-	// snapshotter is where layers are unpacked.
+	// snapshotter is the snapshotter that unpacks layers.
 	snapshotter string
 	platform    platforms.MatchComparer
 }
 
-// Resolve finds the image called ref, fetching it as opt.Pull allows, and unpacks
-// it. Nothing protects it from being collected as garbage afterwards but its
-// name: lease its Digest. The error wraps [ErrMissing] when it is not to be had.
+// Resolve finds the image ref, fetches it as opt.Pull says, and unpacks it. Afterwards only
+// its name protects it from garbage collection, so lease its Digest. The error wraps
+// [ErrMissing] if the image is not there and cannot be fetched.
 func Resolve(ctx context.Context, c *containerd.Client, ref string, opt Options) (*Image, error) {
 	defer trace.Region("image resolve %s", ref)()
-	ctx = log.WithLogger(ctx, silent) // what containerd's packages would log is in their errors
+	ctx = log.WithLogger(ctx, silent) // containerd's packages log what their errors say anyway
 	api, err := client.NewWithConn(c.Conn)
 	if err != nil {
 		return nil, err
@@ -96,7 +95,7 @@ func Resolve(ctx context.Context, c *containerd.Client, ref string, opt Options)
 	}
 	img, err := r.open(ctx, *record)
 	if errdefs.IsNotFound(err) && opt.Pull == step.PullMissing {
-		// What is here is of other platforms, or no longer whole.
+		// The image is here only for other platforms, or is incomplete.
 		if img, pullErr := r.again(ctx, ref); pullErr == nil {
 			return img, nil
 		}
@@ -110,8 +109,8 @@ func Resolve(ctx context.Context, c *containerd.Client, ref string, opt Options)
 	return img, nil
 }
 
-// names lists what a reference may be called in containerd: as it is given, with
-// the tag that everybody leaves out, and in the full form that docker gives it.
+// names returns the names that an image may have in containerd: the reference as given, with
+// the tag latest, and in docker's full form.
 func names(ref string) ([]string, error) {
 	list := []string{ref}
 	if last := ref[strings.LastIndexByte(ref, '/')+1:]; !strings.ContainsAny(last, ":@") {
@@ -127,8 +126,7 @@ func names(ref string) ([]string, error) {
 	return list, nil
 }
 
-// find returns the record of the image in our namespace, bringing it there if
-// need be.
+// find returns the record of the image in our namespace. It adopts or pulls it if needed.
 func (r *resolver) find(ctx context.Context, ref string, pull step.Pull) (*images.Image, error) {
 	candidates, err := names(ref)
 	if err != nil {
@@ -141,8 +139,8 @@ func (r *resolver) find(ctx context.Context, ref string, pull step.Pull) (*image
 	if err != nil {
 		return nil, err
 	}
-	// What was adopted is asked for again, lest it go stale when the name
-	// moves where it was adopted from.
+	// Ask again for an adopted image: in the namespace of origin the name may refer to
+	// another image by now.
 	if record == nil || record.Labels[adoptedFrom] != "" {
 		adopted, err := r.adopt(ctx, candidates, record)
 		if err != nil {
@@ -156,12 +154,12 @@ func (r *resolver) find(ctx context.Context, ref string, pull step.Pull) (*image
 		return record, nil
 	}
 	if pull == step.PullNever {
-		return nil, fmt.Errorf("%w %q in containerd's namespace %q, and --pull never forbids to fetch it; pipex-image makes or imports one", ErrMissing, ref, r.here)
+		return nil, fmt.Errorf("%w %q in containerd's namespace %q, and --pull never forbids fetching it; pipex-image makes or imports one", ErrMissing, ref, r.here)
 	}
 	return r.pull(ctx, ref, candidates[len(candidates)-1])
 }
 
-// get returns the record under the first of the names that is taken, or nil.
+// get returns the record of the first of the names that exists, or nil.
 func (r *resolver) get(ctx context.Context, candidates []string) (*images.Image, error) {
 	var filters []string
 	for _, name := range candidates {
@@ -181,7 +179,7 @@ func (r *resolver) get(ctx context.Context, candidates []string) (*images.Image,
 	return nil, nil
 }
 
-// open makes sure that an image is unpacked and reads its configuration.
+// open unpacks an image if needed, and reads its configuration.
 func (r *resolver) open(ctx context.Context, record images.Image) (*Image, error) {
 	store := &blobs{contentapi.NewContentClient(r.client.Conn()), map[digest.Digest][]byte{}}
 	config, err := record.Config(ctx, store, r.platform)

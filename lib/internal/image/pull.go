@@ -20,8 +20,8 @@ import (
 	"pipex/lib/internal/trace"
 )
 
-// pull fetches an image from its registry. One lease protects what is fetched
-// until it is named and unpacked; it expires by itself if we die.
+// pull fetches an image from its registry. A lease protects what is fetched until the image
+// has a name and is unpacked. The lease expires if this process dies.
 func (r *resolver) pull(ctx context.Context, ref, full string) (*images.Image, error) {
 	defer trace.Region("image pull %s", full)()
 	ctx, done, err := r.containerd.LeaseFetch(ctx)
@@ -44,7 +44,7 @@ func (r *resolver) pull(ctx context.Context, ref, full string) (*images.Image, e
 	return &record, nil
 }
 
-// again fetches an image of which only other platforms' parts are here.
+// again fetches an image that is here only for other platforms.
 func (r *resolver) again(ctx context.Context, ref string) (*Image, error) {
 	candidates, err := names(ref)
 	if err != nil {
@@ -57,7 +57,7 @@ func (r *resolver) again(ctx context.Context, ref string) (*Image, error) {
 	return r.open(ctx, *record)
 }
 
-// wanted is the platform that is looked for.
+// wanted returns the platform that is looked for.
 func (r *resolver) wanted() string {
 	if r.Platform != "" {
 		return r.Platform
@@ -65,7 +65,7 @@ func (r *resolver) wanted() string {
 	return platforms.Format(platforms.DefaultSpec())
 }
 
-// available lists the platforms that an image has here.
+// available lists the platforms for which the image is here.
 func (r *resolver) available(ctx context.Context, record images.Image) string {
 	list, err := images.Platforms(ctx, r.client.ContentStore(), record.Target)
 	if err != nil || len(list) == 0 {
@@ -78,9 +78,9 @@ func (r *resolver) available(ctx context.Context, record images.Image) string {
 	return strings.Join(texts, ", ")
 }
 
-// hosts says where a registry is: as the hosts.toml of containerd's hosts
-// directories has it, and else by its name, with plain HTTP where it is on loopback.
-// Credentials are those of docker's configuration.
+// hosts returns the address of a registry: from a hosts.toml file in HostsDir, else its name,
+// with plain HTTP if that is a loopback address. Credentials come from docker's
+// configuration.
 func (r *resolver) hosts(ctx context.Context) docker.RegistryHosts {
 	opt := config.HostOptions{
 		Credentials: func(host string) (string, string, error) { return credential(ctx, host) },
@@ -91,8 +91,8 @@ func (r *resolver) hosts(ctx context.Context) docker.RegistryHosts {
 	return config.ConfigureHosts(ctx, opt)
 }
 
-// credential is what `docker login` has stored for a registry: a user's name and
-// password, or no name and a token.
+// credential returns what `docker login` has stored for a registry: a user name and a
+// password, or an empty name and a token.
 func credential(ctx context.Context, host string) (user, secret string, err error) {
 	store, err := credentials.NewStoreFromDocker(credentials.StoreOptions{})
 	if err != nil {
@@ -108,21 +108,21 @@ func credential(ctx context.Context, host string) (user, secret string, err erro
 	return c.Username, c.Password, nil
 }
 
-// Progress is how far a pull has come.
+// Progress is the progress of a pull.
 type Progress struct {
 	Ref string
-	// Layers that there are, as far as is known, and those that are here.
+	// The number of layers known so far, and of those that are here.
 	Layers, LayersDone int
-	// Bytes that are here, of Total.
+	// The number of bytes that are here, of Total.
 	Bytes, Total int64
-	// Done says that this is the last of it, Failed that it came to nothing.
+	// Done says that this is the last report, Failed that the pull failed.
 	Done, Failed bool
 }
 
-// watchPause is how often it is looked how far a pull has come.
+// watchPause is the time between two reports of progress.
 const watchPause = 200 * time.Millisecond
 
-// watcher looks how far a pull has come.
+// watcher reports the progress of a pull.
 type watcher struct {
 	report func(Progress)
 	store  content.Store
@@ -130,7 +130,7 @@ type watcher struct {
 	ended  chan struct{}
 	told   sync.WaitGroup
 	mu     sync.Mutex
-	layers map[string]ocispec.Descriptor // by the name under which each is written
+	layers map[string]ocispec.Descriptor // by the name of containerd's writer for each
 	done   map[string]bool
 }
 
@@ -156,7 +156,7 @@ func (r *resolver) watch(ctx context.Context, ref string) *watcher {
 	return w
 }
 
-// wrap notes the layers that an image turns out to have.
+// wrap returns a handler that also collects the layers of the image.
 func (w *watcher) wrap(h images.Handler) images.Handler {
 	return images.HandlerFunc(func(ctx context.Context, desc ocispec.Descriptor) ([]ocispec.Descriptor, error) {
 		children, err := h.Handle(ctx, desc)

@@ -1,7 +1,7 @@
-// Package network attaches containers to networks, through a network namespace of their
-// own: the plugins of the Container Network Interface (CNI) set it up, and take it
-// down afterwards. What is up is written down, so that another process can take it
-// down if this one dies.
+// Package network gives containers a network namespace of their own and connects it to a
+// network. Plugins of the Container Network Interface (CNI) set the network up and remove
+// it. The package records each network, so that another process can remove it if this one
+// dies.
 package network
 
 import (
@@ -26,28 +26,28 @@ import (
 	"pipex/lib/internal/userns"
 )
 
-// bridge is the network called "bridge": a bridge with a gateway and addresses of its
-// own, which reaches the outside under the host's addresses.
+// bridge is the configuration of the network "bridge": a bridge with a gateway and private
+// addresses. Outside, its containers appear under the host's address (NAT).
 //
 //go:embed bridge.conflist
 var bridge []byte
 
-// state is where a network is kept track of while it stands: a directory for each
-// container, with its namespace, its configuration and the files of /etc that name
-// hosts. It does not outlive the machine, as the networks do not.
+// state holds the record of each network: a directory per container, with the namespace, the
+// configuration, and the container's hosts and resolv.conf files. It is in /run because
+// networks do not survive a reboot either.
 const state = "/run/pipex"
 
-// Paths are where plugins are, and networks are described.
+// Paths are the directories of plugins and of network configurations.
 type Paths endpoint.CNI
 
-// The usual places, of CNI itself, Debian and Fedora.
+// The usual directories, of CNI itself, Debian and Fedora.
 var (
 	pluginDirs = []string{"/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni"}
 	confDir    = "/etc/cni/net.d"
 )
 
-// config finds the description of a network: "bridge" is ours, "cni:NAME" one that
-// is in the directory for them.
+// config returns the configuration of a network: ours for "bridge"; for "cni:NAME" the one of
+// this name in the directory of network configurations.
 func (p Paths) config(name string) (*libcni.NetworkConfigList, error) {
 	cniName, ok := strings.CutPrefix(name, "cni:")
 	if !ok {
@@ -71,7 +71,7 @@ func (p Paths) plugins() []string {
 	return pluginDirs
 }
 
-// Check returns an error for a network that cannot be had on this machine.
+// Check returns an error if the network cannot be set up on this machine.
 func (p Paths) Check(name string) error {
 	if userns.Inside() {
 		return fmt.Errorf("cannot use network %q: it needs the machine's root, and this containerd is rootless; use host or none", name)
@@ -98,19 +98,20 @@ func (p Paths) Check(name string) error {
 	return nil
 }
 
-// Network is a namespace and what is set up in it.
+// Network is a network that is set up.
 type Network struct {
-	// Namespace is the path by which it is joined.
+	// Namespace is the path of the network namespace.
 	Namespace string
-	// Files are the host's paths of those of /etc that name hosts, by their names.
+	// Files are the files for the container's /etc: their names there, and their paths on
+	// the host.
 	Files map[string]string
 }
 
 func dir(id string) string { return filepath.Join(state, id) }
 
-// Setup makes a network namespace for the container id, which will be called
-// hostname, and attaches it to a network. What an earlier one of the same id
-// left is removed first. After an error nothing is left.
+// Setup creates a network namespace for the container id, whose host name is hostname, and
+// connects it to the network name. It first removes what an earlier Setup for the same id
+// has left. After an error nothing is left.
 func (p Paths) Setup(ctx context.Context, id, name, hostname string) (_ *Network, err error) {
 	defer trace.Region("network setup %s", name)()
 	if err := p.Check(name); err != nil {
@@ -131,8 +132,8 @@ func (p Paths) Setup(ctx context.Context, id, name, hostname string) (_ *Network
 	if err := os.MkdirAll(dir(id), 0o755); err != nil {
 		return nil, err
 	}
-	// Remove undoes what was done here, whatever becomes of the description and the
-	// places: both are kept, the description last.
+	// Record the paths and the configuration now, so that Remove can undo this even if
+	// they change. The configuration is written last.
 	if err := os.WriteFile(filepath.Join(dir(id), "plugins"), []byte(strings.Join(p.plugins(), ":")), 0o600); err != nil {
 		return nil, err
 	}
@@ -155,7 +156,7 @@ func (p Paths) Setup(ctx context.Context, id, name, hostname string) (_ *Network
 	return n, err
 }
 
-// load puts the network itself first, so that its interface is eth0.
+// load loads the network before loopback, so that its interface is eth0.
 func load(plugins []string, conflist []byte) (cni.CNI, error) {
 	c, err := cni.New(cni.WithPluginDir(plugins), cni.WithMinNetworkCount(2), cni.WithInterfacePrefix("eth"))
 	if err == nil {
@@ -175,8 +176,8 @@ func addresses(r *cni.Result) (ips []net.IP) {
 	return ips
 }
 
-// files writes a hosts file that knows the container under its addresses, and
-// chooses a list of name servers that can be reached from it.
+// files writes a hosts file with the container's addresses, and chooses a resolv.conf whose
+// name servers the container can reach.
 func files(id, hostname string, ips []net.IP) (map[string]string, error) {
 	text := "127.0.0.1\tlocalhost\n::1\tlocalhost\n"
 	for _, ip := range ips {
@@ -202,8 +203,8 @@ func files(id, hostname string, ips []net.IP) (map[string]string, error) {
 	return files, nil
 }
 
-// reachable tells whether a resolv.conf(5) names a server that is not the host's
-// own loopback.
+// reachable reports whether a resolv.conf(5) names a server that is not on the host's
+// loopback.
 func reachable(conf string) bool {
 	for line := range strings.Lines(conf) {
 		fields := strings.Fields(line)
@@ -216,9 +217,9 @@ func reachable(conf string) bool {
 	return false
 }
 
-// Remove undoes what Setup did for the container id: the plugins take back
-// addresses and rules, then the namespace goes. The container's processes must
-// have ended. What is gone already is success.
+// Remove undoes what Setup did for the container id: the plugins remove addresses and rules,
+// then the namespace is removed. The container's processes must have ended. If there is no
+// network, Remove does nothing.
 func Remove(ctx context.Context, id string) error {
 	conflist, err := os.ReadFile(filepath.Join(dir(id), "conflist"))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -240,7 +241,7 @@ func Remove(ctx context.Context, id string) error {
 func remove(ctx context.Context, id, namespace string, conflist []byte) error {
 	var at unix.Statfs_t
 	if err := unix.Statfs(namespace, &at); err != nil || at.Type != unix.NSFS_MAGIC {
-		return nil // the plugins were not called yet
+		return nil // the plugins have not been called
 	}
 	plugins, err := os.ReadFile(filepath.Join(dir(id), "plugins"))
 	if err != nil {
@@ -253,7 +254,8 @@ func remove(ctx context.Context, id, namespace string, conflist []byte) error {
 	return c.Remove(ctx, id, namespace)
 }
 
-// List lists the ids of the containers whose networks are up, or were left so.
+// List returns the ids of the containers that have a network, also if a killed process left
+// it.
 func List() []string {
 	entries, _ := os.ReadDir(state)
 	var ids []string
@@ -263,7 +265,7 @@ func List() []string {
 	return ids
 }
 
-// newNamespace makes a network namespace and holds it by a mount at path
+// newNamespace creates a network namespace. A bind mount at path keeps it alive
 // (network_namespaces(7)).
 func newNamespace(path string) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL, 0o444)
@@ -273,7 +275,7 @@ func newNamespace(path string) error {
 	f.Close()
 	result := make(chan error)
 	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+		runtime.LockOSThread() // never unlocked, so the thread ends with the goroutine
 		err := unix.Unshare(unix.CLONE_NEWNET)
 		if err == nil {
 			err = unix.Mount(fmt.Sprintf("/proc/self/task/%d/ns/net", unix.Gettid()), path, "", unix.MS_BIND, "")

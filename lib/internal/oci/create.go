@@ -1,5 +1,5 @@
-// Package oci makes a container of a decided step: the OCI runtime configuration,
-// the snapshot below it, the copies of sources, and the task.
+// Package oci creates the container of a decided step: the OCI runtime configuration, the
+// snapshot for its root file system, the copies of sources, and the task.
 package oci
 
 import (
@@ -22,47 +22,45 @@ import (
 	"pipex/lib/step"
 )
 
-// Container says what to run: the decided step, and what this exec adds to it.
-// Nothing is looked up any more but a user's name, in the container's own
-// /etc/passwd.
+// Container says what to run: the decided step, and what this exec adds to it. Only the
+// user's name is still to be looked up, in the container's own /etc/passwd.
 type Container struct {
 	containerd.Object
 	Step *step.Pinned
-	// ChainID is the snapshot of the image's layers.
+	// ChainID is the name of the snapshot of the image's layers.
 	ChainID string
-	// Args is the command with the entrypoint, Env all of its variables, K=V.
+	// Args is the command including the entrypoint. Env are all its variables, as K=V.
 	Args, Env []string
-	// Network is what it can reach. NetworkNamespace is the path of a namespace to
-	// join, for an attached network.
+	// Network is the container's network. NetworkNamespace is the path of the namespace
+	// to join, if CNI has set one up.
 	Network          step.Network
 	NetworkNamespace string
-	// Mounts are what it sees of the host, besides tmpfs and sources.
+	// Mounts are what the container sees of the host, except sources.
 	Mounts []Mount
-	// Writable are host directories that are given to the command's user, unless
-	// that is root: the directories themselves, not what is in them.
+	// Writable are host directories whose owner becomes the command's user, unless that is
+	// root. Only the directories themselves are changed, not what is in them.
 	Writable []string
 	containerd.Streams
-	// Init is a program of the host's, linked statically, that is process 1 and
-	// starts the command; see [Init]. If it is empty, the command is process 1.
+	// Init is the path on the host of a static program that is process 1 and starts the
+	// command; see [Init]. If it is empty, the command is process 1.
 	Init    string
 	Secrets []Secret
-	// EnvProgram is a program of the host's, linked statically, that calls
-	// [secret.Main]; needed where a secret is an environment variable.
+	// EnvProgram is the path on the host of a static program that calls [secret.Main]. It
+	// is needed if a secret is an environment variable.
 	EnvProgram string
 }
 
-// A client that was killed while it created a task leaves containerd at work on
-// it, and then at cleaning up, by the container's name. So whoever finds such a
-// container waits for settle, and tries createTries times.
+// If a client is killed while it creates a task, containerd goes on creating it, and then
+// cleans up, both under the container's name. So the next exec may find that name in use:
+// it waits for settle and tries again, createTries times in all.
 const (
 	settle      = 300 * time.Millisecond
 	createTries = 10
 )
 
-// Create makes the run's snapshot, unless it stands from an earlier exec, the
-// container, and a task that is ready to be started. On an error only the
-// snapshot remains. The error is a [*containerd.CommandError] when it is the command that
-// cannot be run.
+// Create creates the run's snapshot, unless an earlier exec has created it, the container,
+// and a task that is ready to be started. After an error only the snapshot remains. The
+// error is a [*containerd.CommandError] if the command cannot be run.
 func Create(ctx context.Context, c *containerd.Client, cfg *Container) (*containerd.Task, error) {
 	left := false
 	for try := 1; ; try++ {
@@ -94,7 +92,7 @@ func create(ctx context.Context, c *containerd.Client, cfg *Container) (*contain
 	}
 	task, pid, err := c.CreateTask(ctx, cfg.ID, rootfs, cfg.Streams, options, cfg.Args)
 	if m := cfg.Step.Userns; err != nil && m != nil && strings.Contains(err.Error(), "error preparing rootfs") {
-		err = fmt.Errorf("root of the user namespace, user %d here, cannot reach the container's root file system; containerd's state directory, and those above it, must be searchable (chmod o+x): %w", m.UID, err)
+		err = fmt.Errorf("root of the user namespace, user %d here, cannot reach the container's root file system; make containerd's state directory and those above it searchable (chmod o+x): %w", m.UID, err)
 	}
 	if err == nil {
 		err = cfg.placeSecrets(pid, spec)
@@ -102,16 +100,16 @@ func create(ctx context.Context, c *containerd.Client, cfg *Container) (*contain
 	return task, err
 }
 
-// parts makes the snapshot and the container, both at once unless a user's name has
-// to be looked up in the snapshot first.
+// parts creates the snapshot and the container. It does both in parallel, unless a user's
+// name has to be looked up in the snapshot first.
 func parts(ctx context.Context, c *containerd.Client, cfg *Container) (rootfs []mount.Mount, spec *specs.Spec, err error) {
 	makeSnapshot := func() (err error) {
 		rootfs, err = snapshot(ctx, c, cfg)
 		if errdefs.IsNotFound(err) {
-			return fmt.Errorf("containerd has lost the lease or the image of run %q (%w); pipex-discard %s and prepare it anew", cfg.Run, err, cfg.Run)
+			return fmt.Errorf("containerd has lost the lease or the image of run %q (%w); pipex-discard %s, then prepare it again", cfg.Run, err, cfg.Run)
 		}
 		if err != nil {
-			err = fmt.Errorf("cannot make the snapshot of run %q: %w", cfg.Run, err)
+			err = fmt.Errorf("cannot create the snapshot of run %q: %w", cfg.Run, err)
 		}
 		return err
 	}
@@ -175,7 +173,7 @@ func createContainer(ctx context.Context, c *containerd.Client, cfg *Container) 
 	if owner := hostOwner(spec, spec.Process.User.UID, spec.Process.User.GID); owner.UID != 0 {
 		for _, dir := range cfg.Writable {
 			if err := os.Lchown(dir, owner.UID, owner.GID); err != nil {
-				return nil, fmt.Errorf("cannot give a directory to user %d: %w", owner.UID, err)
+				return nil, fmt.Errorf("cannot make user %d the owner of a directory: %w", owner.UID, err)
 			}
 		}
 	}

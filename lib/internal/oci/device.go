@@ -15,8 +15,8 @@ import (
 	"tags.cncf.io/container-device-interface/pkg/cdi"
 )
 
-// CheckDevices returns an error for a name that no specification of the Container
-// Device Interface on this machine knows.
+// CheckDevices returns an error for a device that no specification file of the Container
+// Device Interface (CDI) on this machine defines.
 func CheckDevices(names []string) error {
 	if len(names) == 0 {
 		return nil
@@ -24,8 +24,7 @@ func CheckDevices(names []string) error {
 	return withDevices(names)(context.Background(), nil, nil, &oci.Spec{})
 }
 
-// withDevices adds what the Container Device Interface says that devices need:
-// nodes, mounts, variables, hooks.
+// withDevices adds what CDI specifies for the devices: nodes, mounts, variables, hooks.
 func withDevices(names []string) oci.SpecOpts {
 	return func(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
 		cache, err := cdi.NewCache(cdi.WithAutoRefresh(false))
@@ -43,8 +42,8 @@ func withDevices(names []string) oci.SpecOpts {
 	}
 }
 
-// CheckCapabilities returns a [*name.UsageError] for a capability that the kernel's
-// headers do not know.
+// CheckCapabilities returns a [*name.UsageError] for a name that is not a capability of
+// capabilities(7).
 func CheckCapabilities(names ...string) error {
 	for _, c := range names {
 		if c != step.CapAll && !slices.Contains(capability.Known(), c) {

@@ -37,10 +37,10 @@ func CheckLimits(l *step.PinnedLimits) error {
 	return cgroup.Missing(wanted)
 }
 
-// cpuPeriod is the period of a limit of CPUs, in microseconds; the kernel's default.
+// cpuPeriod is the period of a CPU limit, in microseconds; the kernel's default.
 const cpuPeriod = 100_000
 
-// withLimits applies limits that have passed their check.
+// withLimits applies limits that CheckLimits has accepted.
 func withLimits(l *step.PinnedLimits) oci.SpecOpts {
 	return func(ctx context.Context, client oci.Client, c *containers.Container, s *oci.Spec) error {
 		if l == nil {
@@ -72,15 +72,15 @@ func withLimits(l *step.PinnedLimits) oci.SpecOpts {
 	}
 }
 
-// inits are programs, linked statically, that are made to be process 1 of a
-// container: they pass signals on and reap orphans.
+// inits are static programs for process 1 of a container: they forward signals and reap
+// orphans.
 var inits = []string{"tini-static", "docker-init"}
 
-// initPath is where a container sees its init: in /dev, which is its own, so that
-// nothing appears in its root file system.
+// initPath is the init's path in the container. /dev is a file system of the container's
+// own, so nothing is added to its root file system.
 const initPath = "/dev/init"
 
-// Init is the path of an init on this machine, or empty if there is none.
+// Init returns the path of an init on this machine, or "" if there is none.
 func Init() string {
 	for _, name := range inits {
 		if path, err := exec.LookPath(name); err == nil {

@@ -6,15 +6,15 @@ import (
 	"pipex/lib/internal/secret"
 )
 
-// Secret is a value that the container sees as a file in [step.SecretsPath], and as an
-// environment variable if Env says so. containerd is not told of it.
+// Secret is a value that the container sees as a file in [step.SecretsPath] and, if Env is
+// set, as an environment variable. containerd never gets it.
 type Secret struct {
 	Name  string
 	Value []byte
 	Env   bool
 }
 
-// variables are the names of the secrets that are environment variables.
+// variables returns the names of the secrets that are environment variables.
 func (c *Container) variables() (names []string) {
 	for _, s := range c.Secrets {
 		if s.Env {
@@ -24,7 +24,7 @@ func (c *Container) variables() (names []string) {
 	return names
 }
 
-// placeSecrets gives a task that is created and has not begun its secrets.
+// placeSecrets writes the secrets into a container whose task is created and not started.
 func (c *Container) placeSecrets(pid uint32, spec *specs.Spec) error {
 	if len(c.Secrets) == 0 {
 		return nil
@@ -37,12 +37,12 @@ func (c *Container) placeSecrets(pid uint32, spec *specs.Spec) error {
 	return secret.Place(int(pid), values, hostOwner(spec, user.UID, user.GID), hostOwner(spec, 0, 0))
 }
 
-// hostOwner is who a user of the container is outside of it.
+// hostOwner returns the host's ids of a user and a group of the container.
 func hostOwner(spec *specs.Spec, uid, gid uint32) secret.Owner {
 	return secret.Owner{UID: int(mapped(spec.Linux.UIDMappings, uid)), GID: int(mapped(spec.Linux.GIDMappings, gid))}
 }
 
-// mapped is what a container's id is outside of it; itself without a mapping.
+// mapped returns the host's id of an id in the container; the same id if it is not mapped.
 func mapped(mappings []specs.LinuxIDMapping, id uint32) uint32 {
 	for _, m := range mappings {
 		if id >= m.ContainerID && id-m.ContainerID < m.Size {

@@ -23,10 +23,10 @@ import (
 	"pipex/lib/tree"
 )
 
-// sources makes the copies that do not stand from an earlier exec: an overlay of
-// the host directory, if root of the container is root here and the kernel can,
-// and a real copy otherwise. They are in a snapshot of their own, so that they are
-// where containerd's data is and live as long.
+// sources creates the copies of the run's sources, unless an earlier exec has. A copy is an
+// overlay over the host directory if root of the container is root on the host and the
+// kernel supports that; else the files are copied. The copies are in a snapshot of their
+// own, so that they are on containerd's disk and are removed with the run.
 func sources(ctx context.Context, c *containerd.Client, cfg *Container, spec *specs.Spec) ([]Mount, error) {
 	if len(cfg.Step.Sources) == 0 {
 		return nil, nil
@@ -42,7 +42,7 @@ func sources(ctx context.Context, c *containerd.Client, cfg *Container, spec *sp
 		err = fmt.Errorf("the snapshotter %q has no directory for them", c.Snapshotter)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("cannot make copies of sources: %w", err)
+		return nil, fmt.Errorf("cannot copy sources: %w", err)
 	}
 	owner := hostOwner(spec, spec.Process.User.UID, spec.Process.User.GID)
 	var mounts []Mount
@@ -50,7 +50,7 @@ func sources(ctx context.Context, c *containerd.Client, cfg *Container, spec *sp
 		s := source{p.HostPath, p.ContainerPath}
 		m, err := s.mount(ctx, filepath.Join(at[0].Source, strconv.Itoa(i)), owner)
 		if err != nil {
-			return nil, fmt.Errorf("cannot make a copy of source %q: %w", s.host, err)
+			return nil, fmt.Errorf("cannot copy source %q: %w", s.host, err)
 		}
 		mounts = append(mounts, m)
 	}
@@ -61,7 +61,7 @@ func sources(ctx context.Context, c *containerd.Client, cfg *Container, spec *sp
 // destination.
 type source struct{ host, destination string }
 
-// mount makes the copy in dir, or finds it there.
+// mount creates the copy in dir, unless it exists, and returns its mount.
 func (s source) mount(ctx context.Context, dir string, owner secret.Owner) (Mount, error) {
 	data := filepath.Join(dir, "copy")
 	if _, err := os.Lstat(data); err == nil {
@@ -82,13 +82,13 @@ func (s source) mount(ctx context.Context, dir string, owner secret.Owner) (Moun
 	return Mount{Source: data, Destination: s.destination, Trusted: true}, nil
 }
 
-// overlay is the copy as an overlay (the kernel's overlayfs documentation), and
-// whether there can be one.
+// overlay returns the copy as an overlay mount (see the kernel's overlayfs documentation),
+// and whether that is possible.
 func (s source) overlay(dir string) (Mount, bool) {
 	upper, work := filepath.Join(dir, "upper"), filepath.Join(dir, "work")
 	options := []string{"lowerdir=" + s.host, "upperdir=" + upper, "workdir=" + work}
 	if strings.ContainsAny(s.host+dir, `,:\`) {
-		return Mount{}, false // they would have to be escaped, for each reader in its own way
+		return Mount{}, false // these characters need escapes, which differ between readers
 	}
 	for _, d := range []string{upper, work} {
 		if os.MkdirAll(d, 0o755) != nil {
@@ -102,8 +102,8 @@ func (s source) overlay(dir string) (Mount, bool) {
 	return Mount{Type: "overlay", Source: "overlay", Destination: s.destination, Options: options}, mounts(options)
 }
 
-// mounts tells whether an overlay can be mounted: it is, nowhere (fsopen(2)), and
-// gone with its descriptor.
+// mounts reports whether an overlay can be mounted. It tries without attaching the mount to
+// a path (fsopen(2)); closing the descriptor undoes it.
 func mounts(options []string) bool {
 	fsfd, err := unix.Fsopen("overlay", unix.FSOPEN_CLOEXEC)
 	if err != nil {
@@ -127,7 +127,7 @@ func mounts(options []string) bool {
 	return true
 }
 
-// copy makes a real copy at path, whole or not at all, that belongs to owner.
+// copy copies the files to path, completely or not at all. The copy belongs to owner.
 func (s source) copy(ctx context.Context, path string, host fs.FileInfo, owner secret.Owner) error {
 	draft := path + ".new"
 	if err := os.RemoveAll(draft); err != nil {

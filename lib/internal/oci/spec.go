@@ -24,17 +24,17 @@ import (
 	"pipex/lib/step"
 )
 
-// Mount puts a host file or directory into the container, or a file system of
-// another Type, with Options of its own.
+// Mount mounts a host file or directory in the container, or a file system of another Type
+// with its own Options.
 type Mount struct {
 	Type, Source, Destination string
 	Options                   []string
 	ReadOnly                  bool
-	// Trusted mounts may hold device nodes and setuid programs that work.
+	// Trusted mounts allow device nodes and setuid programs (no nodev, no nosuid).
 	Trusted bool
 }
 
-// tmpfs is a directory in memory, of so many bytes at most if that is not zero.
+// tmpfs returns the mount of a directory in memory.
 func tmpfs(t step.PinnedTmpfs) Mount {
 	options := []string{"nosuid", "nodev", "noexec", "mode=1777"}
 	if t.Bytes > 0 {
@@ -43,13 +43,13 @@ func tmpfs(t step.PinnedTmpfs) Mount {
 	return Mount{Type: "tmpfs", Source: "tmpfs", Destination: t.Path, Options: options}
 }
 
-// dropped are the capabilities that docker gives and a pipeline step does not
-// need: making device nodes, becoming somebody else, raw packets.
+// dropped are the capabilities that docker gives and a pipeline step does not need: creating
+// device nodes, changing user and group, raw packets.
 var dropped = []string{"CAP_MKNOD", "CAP_SETUID", "CAP_SETGID", "CAP_NET_RAW"}
 
-// runtimeSpec is the OCI runtime configuration of a container: containerd's default
-// (docker's masked paths, no new privileges), with less. A new option of a step has
-// its place here.
+// runtimeSpec returns the OCI runtime configuration of a container: containerd's default
+// (docker's masked paths, no new privileges) with fewer capabilities. This is where a new
+// option of a step is applied.
 func runtimeSpec(ctx context.Context, c *containerd.Client, cfg *Container) (*oci.Spec, error) {
 	p := cfg.Step
 	opts := []oci.SpecOpts{
@@ -126,8 +126,8 @@ func (c *Container) mounts() []Mount {
 	return mounts
 }
 
-// withCapabilities gives docker's capabilities, less those that a step does not
-// need, and what is asked for. ALL comes first, single ones after it.
+// withCapabilities gives docker's capabilities without those in dropped, and then applies add
+// and drop. ALL is applied before single ones.
 func withCapabilities(add, drop []string) oci.SpecOpts {
 	return func(ctx context.Context, client oci.Client, c *containers.Container, s *oci.Spec) error {
 		own, err := capability.Current()
@@ -136,7 +136,7 @@ func withCapabilities(add, drop []string) oci.SpecOpts {
 		}
 		for _, name := range add {
 			if name != step.CapAll && !slices.Contains(own, name) {
-				return fmt.Errorf("cannot give capability %s: the kernel or who runs containerd here has none", name)
+				return fmt.Errorf("cannot give capability %s: the kernel or containerd itself does not have it; leave it out", name)
 			}
 		}
 		given := slices.Clone(s.Process.Capabilities.Bounding)
@@ -157,7 +157,7 @@ func withCapabilities(add, drop []string) oci.SpecOpts {
 	}
 }
 
-// withTerminal leaves a TERM that the step gives itself.
+// withTerminal sets TERM for a terminal, unless the step sets it itself.
 func withTerminal(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
 	s.Process.Terminal = true
 	if !slices.ContainsFunc(s.Process.Env, func(v string) bool { return strings.HasPrefix(v, "TERM=") }) {
@@ -166,16 +166,16 @@ func withTerminal(_ context.Context, _ oci.Client, _ *containers.Container, s *o
 	return nil
 }
 
-// withoutRlimits gives the command the limits that containerd itself runs under, as
-// docker does: 1024 open files, the default otherwise, are too few for data.
+// withoutRlimits gives the command containerd's own limits, as docker does. The default of
+// 1024 open files is too low for data processing.
 func withoutRlimits(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
 	s.Process.Rlimits = nil
 	return nil
 }
 
-// withOOMScore gives the step the caller's OOM score, for the case that memory runs
-// out. Otherwise it would inherit the shim's, and under Debian's unit file of
-// containerd that one protects it from the kernel.
+// withOOMScore gives the step the caller's OOM score. Otherwise it would inherit the shim's,
+// which protects the shim from being killed when memory runs out (Debian's unit file of
+// containerd sets it).
 func withOOMScore(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
 	data, err := os.ReadFile("/proc/self/oom_score_adj")
 	if err != nil {
@@ -187,24 +187,24 @@ func withOOMScore(_ context.Context, _ oci.Client, _ *containers.Container, s *o
 	return err
 }
 
-// withCgroups shows the container its own control groups, read-only: programs that
-// size themselves look there for their limits.
+// withCgroups mounts the container's own control groups, read-only: programs read their
+// limits there.
 func withCgroups(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
 	s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.CgroupNamespace})
 	s.Mounts = append(s.Mounts, specs.Mount{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: []string{"ro", "nosuid", "noexec", "nodev"}})
 	return nil
 }
 
-// withoutCgroups leaves the control groups to runc: only the machine's root can make
-// some at a path of ours.
+// withoutCgroups leaves the path of the control groups to runc: without being the machine's
+// root we cannot create them at a path of our own.
 func withoutCgroups(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
 	s.Linux.CgroupsPath = ""
 	return nil
 }
 
-// withOwnNetwork lets all users of the container listen on all ports of its network and
-// send ICMP echo requests (icmp(7)). The latter is said of all groups, which do not all
-// exist in a user namespace.
+// withOwnNetwork lets all users of the container listen on all ports of its network and send
+// ICMP echo requests (icmp(7)). The latter is set for a range of all groups. In a user
+// namespace (mapped) it is left out, since not all groups exist there.
 func withOwnNetwork(mapped bool) oci.SpecOpts {
 	return func(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
 		s.Linux.Sysctl = map[string]string{"net.ipv4.ip_unprivileged_port_start": "0"}
@@ -215,8 +215,8 @@ func withOwnNetwork(mapped bool) oci.SpecOpts {
 	}
 }
 
-// withHostSysfs shows the host's sysfs in a container that joins a network namespace
-// from a user namespace: the kernel does not let it mount a sysfs of its own.
+// withHostSysfs mounts the host's sysfs in a container that has a user namespace and joins a
+// network namespace: the kernel does not let it mount its own.
 func withHostSysfs(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
 	if slices.ContainsFunc(s.Linux.Namespaces, func(n specs.LinuxNamespace) bool {
 		return n.Type == specs.NetworkNamespace && n.Path == ""
@@ -231,9 +231,9 @@ func withHostSysfs(_ context.Context, _ oci.Client, _ *containers.Container, s *
 	return nil
 }
 
-// withSeccomp is docker's profile for the host's architecture and its 32-bit one. Programs
-// of other architectures are killed. x32 is left out, since each architecture costs
-// milliseconds of an exec and nothing is built for that one.
+// withSeccomp applies docker's profile for the host's architecture and its 32-bit variant.
+// Programs of other architectures are killed. x32 is left out: each architecture costs
+// milliseconds per exec, and no distribution is built for x32.
 func withSeccomp(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
 	s.Linux.Seccomp = seccomp.DefaultProfile(s)
 	switch runtime.GOARCH {
@@ -245,8 +245,8 @@ func withSeccomp(_ context.Context, _ oci.Client, _ *containers.Container, s *oc
 	return nil
 }
 
-// withUser looks the user up in the container's root file system, with the
-// groups that it is in, unless one is given.
+// withUser looks up the user in the container's root file system and, unless a group is
+// given, its groups.
 func withUser(user string) oci.SpecOpts {
 	return func(ctx context.Context, client oci.Client, c *containers.Container, s *oci.Spec) error {
 		name, _, group := strings.Cut(user, ":")
@@ -258,7 +258,7 @@ func withUser(user string) oci.SpecOpts {
 			return err // the user was not looked for
 		}
 		if err != nil {
-			// containerd's own words around the reason name a temporary mount.
+			// containerd's message around the reason names a temporary mount.
 			for inner := err; inner != nil; inner = errors.Unwrap(inner) {
 				err = inner
 			}
@@ -268,7 +268,7 @@ func withUser(user string) oci.SpecOpts {
 	}
 }
 
-// UserError says that there is no such user in the container.
+// UserError says that the user does not exist in the container.
 type UserError struct {
 	User string
 	err  error
@@ -278,7 +278,7 @@ func (e *UserError) Error() string {
 	return fmt.Sprintf("cannot run as user %q: %v; give UID:GID for one that the image does not know", e.User, e.err)
 }
 
-// addMounts adds mounts, outer ones first whatever their order.
+// addMounts adds mounts, sorted so that a directory is mounted before what is below it.
 func addMounts(s *oci.Spec, mounts []Mount) {
 	sort.SliceStable(mounts, func(i, j int) bool { return mounts[i].Destination < mounts[j].Destination })
 	for _, m := range mounts {

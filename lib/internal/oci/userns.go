@@ -32,7 +32,7 @@ import (
 	contentapi "github.com/containerd/containerd/api/services/content/v1"
 )
 
-// withUserns puts the container into a user namespace of its own.
+// withUserns gives the container a user namespace of its own.
 func withUserns(m *step.IDMap) oci.SpecOpts {
 	mappings := func(root, sub uint32) []specs.LinuxIDMapping {
 		return []specs.LinuxIDMapping{{HostID: root, Size: 1}, {ContainerID: 1, HostID: sub, Size: step.IDCount}}
@@ -40,8 +40,8 @@ func withUserns(m *step.IDMap) oci.SpecOpts {
 	return oci.WithUserNamespace(mappings(m.UID, m.SubUID), mappings(m.GID, m.SubGID))
 }
 
-// options tell the shim to give the command's pipes to root of the user namespace,
-// since the command may open /dev/stdout.
+// options returns the options that make the shim change the owner of the command's pipes to
+// root of the user namespace, since the command may open /dev/stdout.
 func (c *Container) options() (*anypb.Any, error) {
 	if c.Step.Userns == nil {
 		return nil, nil
@@ -53,9 +53,9 @@ func (c *Container) options() (*anypb.Any, error) {
 	return &anypb.Any{TypeUrl: data.GetTypeUrl(), Value: data.GetValue()}, nil
 }
 
-// parent names the snapshot below the run's: that of the image's layers, or, in a
-// user namespace, one of the same content that belongs to the users there. That is
-// made once and lives as long as the image.
+// parent returns the parent of the run's snapshot: the snapshot of the image's layers or, with
+// a user namespace, a copy of it whose files belong to the users there. The copy is made once
+// per mapping and lives as long as the image.
 func parent(ctx context.Context, c *containerd.Client, cfg *Container) (string, error) {
 	if cfg.Step.Userns == nil {
 		return cfg.ChainID, nil
@@ -66,7 +66,7 @@ func parent(ctx context.Context, c *containerd.Client, cfg *Container) (string, 
 	name := "pipex-userns-" + ids + "-" + cfg.ChainID
 	service := c.SnapshotService(c.Snapshotter)
 	if _, err := service.Stat(ctx, name); err == nil {
-		// The image may be gone by now, but for this run's lease.
+		// The image may have been removed; then only this run's lease keeps its layers.
 		return name, c.Leases().AddResource(ctx, leases.Lease{ID: cfg.ID}, leases.Resource{ID: name, Type: "snapshots/" + c.Snapshotter})
 	}
 	draft := name + "-" + uuid.NewString()
@@ -84,7 +84,7 @@ func parent(ctx context.Context, c *containerd.Client, cfg *Container) (string, 
 		return name, nil // another exec was faster
 	}
 	if err != nil {
-		return "", fmt.Errorf("cannot give the image's files to user %d: %w", m.UID, err)
+		return "", fmt.Errorf("cannot make user %d the owner of the image's files: %w", m.UID, err)
 	}
 	store := contentproxy.NewContentStore(contentapi.NewContentClient(c.Conn))
 	label := "containerd.io/gc.ref.snapshot." + c.Snapshotter + "/pipex-userns-" + ids
@@ -92,13 +92,13 @@ func parent(ctx context.Context, c *containerd.Client, cfg *Container) (string, 
 	return name, err
 }
 
-// give gives all files of a root file system to the users that they belong to in
-// the container. It is mounted where nobody else sees it, and is no longer mounted
-// when this process is dead.
+// give changes the owner of each file of a root file system to the host's id of its owner in
+// the container. It mounts the file system in a mount namespace of its own, so that it is
+// unmounted when this process dies.
 func give(mounts []mount.Mount, m *step.IDMap) error {
 	result := make(chan error)
 	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+		runtime.LockOSThread() // never unlocked, so the thread ends with the goroutine
 		err := unix.Unshare(unix.CLONE_NEWNS)
 		if err == nil {
 			err = unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")

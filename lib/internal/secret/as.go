@@ -7,9 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// as calls do with the file system identity of another (setfsuid(2)), on a
-// thread of its own: a thread that cannot be what it was again ends with its
-// goroutine.
+// as calls do with the file system user and group of who (setfsuid(2)), on a locked thread.
+// If the thread cannot change back, it ends with its goroutine.
 func as(who Owner, do func() error) error {
 	if who.UID == os.Geteuid() {
 		return do()

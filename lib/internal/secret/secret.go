@@ -1,6 +1,6 @@
-// Package secret is about values that a step is given and that are written down
-// nowhere: the files in memory that hold them, and the program that makes
-// environment variables of them inside the container.
+// Package secret passes secrets to a container without writing them to disk: as files in
+// memory, and through a program inside the container that sets environment variables from
+// these files.
 package secret
 
 import (
@@ -19,12 +19,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Program is what the program that calls [Main] is called in a container: in
-// /dev, which is the container's own.
+// Program is the path in the container of the program that calls [Main]. /dev is a file system
+// of the container's own, so nothing is added to its root file system.
 const Program = "/dev/secret-env"
 
-// Args are what comes before a command for the secrets called names to be its
-// environment variables; nothing if there are none.
+// Args returns the arguments to put before a command so that the secrets names become its
+// environment variables; nil if there are none.
 func Args(names []string) []string {
 	if len(names) == 0 {
 		return nil
@@ -32,8 +32,9 @@ func Args(names []string) []string {
 	return append(append([]string{Program}, names...), "--")
 }
 
-// Main is the program: it takes what [Args] returns, and a command, and becomes
-// the command. Its statuses are env(1)'s.
+// Main is the main function of the program. Its arguments are those of [Args], followed by a
+// command. It sets the variables and executes the command (execve(2)). If that fails it
+// exits with the same status as env(1).
 func Main(args []string) {
 	for len(args) > 0 && args[0] != "--" {
 		value, err := os.ReadFile(filepath.Join(step.SecretsPath, args[0]))
@@ -64,8 +65,8 @@ func end(status int, format string, args ...any) {
 	os.Exit(status)
 }
 
-// CheckProgram returns an error for a program that a container cannot run,
-// because it needs libraries.
+// CheckProgram returns an error for a program that needs shared libraries, which a container
+// may not have.
 func CheckProgram(path string) error {
 	f, err := elf.Open(path)
 	if err != nil {
@@ -74,20 +75,19 @@ func CheckProgram(path string) error {
 	defer f.Close()
 	for _, p := range f.Progs {
 		if p.Type == elf.PT_INTERP {
-			return fmt.Errorf("%q is not linked statically, and does not run in every container; build it with CGO_ENABLED=0", path)
+			return fmt.Errorf("%q is not linked statically and does not run in every container; build it with CGO_ENABLED=0", path)
 		}
 	}
 	return nil
 }
 
-// Owner is whom a file is to belong to, in the numbers of this process's user
-// namespace.
+// Owner is the owner of a file, as ids of this process's user namespace.
 type Owner struct{ UID, GID int }
 
-// Place writes secrets to files in [step.SecretsPath] of the root file system of the process
-// pid, which must be on a tmpfs: readable by the owner alone. root owns that
-// tmpfs, and is who can write there: where it is another than the caller, because
-// the process is in a user namespace, the calling thread takes its identity.
+// Place writes secrets to files in [step.SecretsPath] in the root file system of the process
+// pid. Only owner can read them. The directory must be on a tmpfs, whose owner root is the
+// only one who can write there. With a user namespace that is not the caller, so Place
+// changes the thread's file system user to root while it writes.
 func Place(pid int, values map[string][]byte, owner, root Owner) error {
 	dir, err := openDir(pid)
 	if err != nil {
@@ -102,8 +102,8 @@ func Place(pid int, values map[string][]byte, owner, root Owner) error {
 	return nil
 }
 
-// openDir opens [step.SecretsPath] as the container itself would (openat2(2)), and makes sure
-// that nothing written there reaches a disk.
+// openDir opens [step.SecretsPath], resolving symbolic links inside the container's root
+// (openat2(2)). It is an error if the directory is not on a tmpfs.
 func openDir(pid int) (int, error) {
 	root, err := unix.Open(fmt.Sprintf("/proc/%d/root", pid), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package trace tells people what a verb does and how long each part of it took.
-// It costs nothing unless it is turned on.
+// Package trace prints what a verb does and how long each part of it took. It costs nothing
+// while it is off.
 package trace
 
 import (
@@ -14,20 +14,19 @@ import (
 var (
 	mu  sync.Mutex
 	out io.Writer
-	// start is when this process began to run its own code.
+	// start is when this process initialized this package.
 	start = time.Now()
 )
 
-// To turns tracing on: a line for each part goes to w. It is for the main program,
-// before anything is traced.
+// To turns tracing on: it prints one line per part to w. Only a main program calls it, before
+// anything is traced.
 func To(w io.Writer) { out = w }
 
-// On tells whether tracing is on.
+// On reports whether tracing is on.
 func On() bool { return out != nil }
 
-// Region begins a part and returns the function that ends it, which is to be
-// deferred: a part that fails is traced as well. The line is written when the
-// part ends.
+// Region begins a part and returns the function that ends it and prints the line. Defer that
+// function, so that a part which fails is traced as well.
 func Region(format string, args ...any) func() {
 	if out == nil {
 		return func() {}

@@ -13,19 +13,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Inside tells whether the calling process is in a user namespace other than the
-// machine's first. Root there has no power over what lies outside.
+// Inside reports whether this process is in a user namespace other than the initial one. Root
+// there has no privileges outside it.
 func Inside() bool {
 	data, err := os.ReadFile("/proc/self/uid_map")
 	all := strconv.FormatUint(1<<32-1, 10)
 	return err == nil && strings.Join(strings.Fields(string(data)), " ") != "0 0 "+all
 }
 
-// Join runs the calling program again, in the same process, inside the user and
-// mount namespaces of the containerd that listens at socket. It returns nil when
-// there is nothing to join: the caller is root, nobody listens, or containerd is in
-// the caller's own namespaces. nsenter(1) does the work, since a program with
-// threads cannot (setns(2)).
+// Join executes the calling program again, as the same process, inside the user and mount
+// namespaces of the containerd that listens at socket. It returns nil if there is nothing to
+// join: the caller is root, nothing listens, or containerd is in the caller's own namespaces.
+// It uses nsenter(1), since a process with several threads cannot join a user namespace
+// (setns(2)).
 func Join(socket string) error {
 	if os.Geteuid() == 0 {
 		return nil
@@ -46,14 +46,15 @@ func Join(socket string) error {
 	if err != nil {
 		return err
 	}
-	// A mount namespace is entered at its root: the way back is by name.
+	// Entering a mount namespace sets the working directory to its root, so change back to
+	// the current one by its path.
 	args := append([]string{"nsenter", "--preserve-credentials", "--user", "--mount", "--target", strconv.Itoa(pid), "--",
 		"/bin/sh", "-c", `cd -- "$1" && shift && exec "$@"`, "sh", dir, self}, os.Args[1:]...)
 	return fmt.Errorf("cannot join the rootless containerd's user namespace: %w", syscall.Exec(nsenter, args, os.Environ()))
 }
 
-// listener is the process behind a socket (SO_PEERCRED of unix(7)); 0 if it is not
-// known.
+// listener returns the id of the process that listens at a socket (SO_PEERCRED of unix(7)); 0
+// if it is not known.
 func listener(socket string) int {
 	conn, err := net.Dial("unix", socket)
 	if err != nil {

@@ -1,6 +1,5 @@
-// Package userns is about user namespaces (user_namespaces(7)): that of a container,
-// whose users are others outside of it, and that of a rootless containerd, which
-// its client has to join.
+// Package userns handles user namespaces (user_namespaces(7)): it makes the id mapping for a
+// container, and joins the user namespace of a rootless containerd.
 package userns
 
 import (
@@ -15,16 +14,16 @@ import (
 	"pipex/lib/step"
 )
 
-// free is where root's subordinate ids begin if /etc/subuid gives root none: above
-// the ids that useradd(8) gives out.
+// free is the first of root's subordinate ids if /etc/subuid has none for root. It is above
+// the ids that useradd(8) assigns.
 const free = 1 << 30
 
-// Map maps root of a container to the user uid and the group gid, and the other
-// users to the user's subordinate ids, as subuid(5) and subgid(5) have them. Only root
-// can give a container's files to these users: it is an error for anybody else.
+// Map maps root of a container to the user uid and the group gid, and the other users to the
+// subordinate ids of that user in subuid(5) and subgid(5). It is an error unless the caller is
+// root: only root can change the owner of a container's files.
 func Map(uid, gid uint32) (*step.IDMap, error) {
 	if os.Geteuid() != 0 {
-		return nil, errors.New("cannot map users for a containerd that runs as root: only root can give files to other users; use sudo, which maps to its caller, or a rootless containerd")
+		return nil, errors.New("cannot map users for a containerd that runs as root: only root can change the owner of files; use sudo, which maps to its caller, or a rootless containerd")
 	}
 	m := &step.IDMap{UID: uid, GID: gid}
 	name := strconv.Itoa(int(uid))
@@ -39,11 +38,11 @@ func Map(uid, gid uint32) (*step.IDMap, error) {
 	return m, err
 }
 
-// maxFirst is where a range begins at the latest; (uid_t)-1 is no id.
+// maxFirst is the last id at which a range can begin; (uid_t)-1 is not an id.
 const maxFirst = 1<<32 - 1 - step.IDCount
 
-// first is where a user's first sufficient range of subordinate ids begins. One that
-// begins at root is none: it is how a number that cannot be read comes out, too.
+// first returns the beginning of a user's first range of subordinate ids that is large
+// enough. A range that begins at 0 does not count: a number that cannot be read is 0, too.
 func first(path, name string, uid uint32) (uint32, error) {
 	ranges, err := subid.ParseSubIDFileFilter(path, func(s subid.SubID) bool {
 		return (s.Name == name || s.Name == strconv.Itoa(int(uid))) && s.Count >= step.IDCount && s.SubID > 0 && s.SubID <= maxFirst

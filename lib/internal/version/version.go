@@ -1,5 +1,5 @@
-// Package version says which build of pipex a program is, from what the Go tool
-// puts into it (runtime/debug.BuildInfo): nothing is set by hand.
+// Package version returns the version of a program from the build information that the Go tool
+// puts into it (runtime/debug.BuildInfo).
 package version
 
 import (
@@ -11,8 +11,8 @@ import (
 // client is the module of containerd's client.
 const client = "github.com/containerd/containerd"
 
-// String is the version as records and labels have it: the tag, or a pseudo-version
-// of the commit; 0.0.0-devel if the program was built outside of a repository.
+// String returns the version for records and labels: the tag, or a pseudo-version of the
+// commit, or 0.0.0-devel if the program was built outside a repository.
 var String = sync.OnceValue(func() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
@@ -21,8 +21,8 @@ var String = sync.OnceValue(func() string {
 	return strings.TrimPrefix(info.Main.Version, "v")
 })
 
-// Long is the version, the commit, Go and, in a program that talks to containerd, the
-// version of its client, for people.
+// Long returns, for people, the version, the commit, the version of Go and, in a program that
+// links containerd's client, the version of that.
 func Long() string {
 	parts := []string{String()}
 	if info, ok := debug.ReadBuildInfo(); ok {

@@ -1,5 +1,5 @@
-// Package reap gives back what runs own: it discards open runs, and prunes what nothing
-// refers to, in the workspace and in containerd together.
+// Package reap discards open runs and prunes what nothing refers to, in the workspace
+// and in containerd.
 package reap
 
 import (
@@ -13,10 +13,10 @@ import (
 	"pipex/lib/workspace"
 )
 
-// Discard removes an open run as if it had never been prepared: its container is
-// killed, what it owns in containerd is removed, then its directory. A run that is
-// gone is success; a committed one is refused with [workspace.ErrCommitted], one that
-// a process holds with a [*workspace.BusyError]. It holds the run's lock.
+// Discard removes an open run: it kills the container, removes what the run owns in
+// containerd, and then removes its directory. If the run does not exist, Discard does
+// nothing. For a committed run the error wraps [workspace.ErrCommitted]; if another
+// process holds the run, it is a [*workspace.BusyError]. Discard takes the run's lock.
 func Discard(ctx context.Context, p run.Place, id string) error {
 	ws, err := p.Open()
 	if err != nil {
@@ -37,7 +37,7 @@ func Discard(ctx context.Context, p run.Place, id string) error {
 func discard(ctx context.Context, p run.Place, ws *workspace.Workspace, r workspace.Run) error {
 	m, err := r.Meta()
 	if err != nil {
-		// Its objects in containerd, if any, are found by their labels: see Prune.
+		// Prune finds its objects in containerd, if any, by their labels.
 		p.Warning(err)
 	} else if c := m.Container; c != nil {
 		p.Namespace, p.Snapshotter = c.Namespace, c.Snapshotter
@@ -53,7 +53,7 @@ func discard(ctx context.Context, p run.Place, ws *workspace.Workspace, r worksp
 	return ws.Discard(r)
 }
 
-// remove removes all that a run owns outside of its workspace.
+// remove removes everything that a run owns outside its workspace.
 func remove(ctx context.Context, client *containerd.Client, id string) error {
 	if err := client.Remove(ctx, id); err != nil {
 		return err

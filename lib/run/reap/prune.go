@@ -16,46 +16,50 @@ import (
 	"pipex/lib/workspace"
 )
 
-// PruneOptions say what to reclaim. The zero value reclaims committed runs that
-// nothing refers to and that are older than an hour.
+// PruneOptions say what to remove. The zero value removes committed runs that nothing
+// refers to and that are older than an hour.
 type PruneOptions struct {
 	// Keep names runs to keep besides the active ones; they need not exist.
 	Keep []string
-	// KeepLast keeps that many of the latest runs of each step.
+	// KeepLast is how many of the latest runs of each step to keep.
 	KeepLast int
-	// OlderThan keeps what is younger; see [workspace.Run.Age]. Zero is
-	// [DefaultAge], and [Now] keeps nothing for its age.
+	// OlderThan keeps runs that are younger; see [workspace.Run.Age]. Zero is
+	// [DefaultAge]. [Now] keeps no run because of its age.
 	OlderThan time.Duration
-	// Staging reclaims open runs as well.
+	// Staging removes open runs, too.
 	Staging bool
 	// DryRun removes nothing, and reports what would be removed.
 	DryRun bool
 }
 
-// DefaultAge is how old a run has to be to be pruned: no script is known to leave
-// more time than that between two verbs. Now is for a caller who knows that there is
-// no such script.
+// DefaultAge is how old a run must be before prune removes it by default: no script is
+// known that takes longer between two verbs. Now is for callers who know that no script
+// is between two verbs.
 const (
 	DefaultAge               = time.Hour
 	Now        time.Duration = -1
 )
 
-// Kept counts what prune would have removed, had it been older than Age.
+// Kept is what prune kept only because it is younger than Age.
 type Kept struct {
 	Runs, Open int
 	Age        time.Duration
 }
 
-// Prune removes what nothing refers to, in the workspace and in containerd, and calls
-// report with the id of each run that is gone (or would be, for a dry run). Age
-// decides, and no guess about who is at work: a committed run that nothing names goes
-// when it is old enough (see [workspace.Workspace.Prune]); with Staging, so does an
-// open run that no process holds and whose task does not run. What containerd holds
-// for runs that are not open goes too, and for workspaces of the same workdir that
-// are gone. Without a containerd the workspace is pruned all the same, and p.Warn is
-// told.
+// Prune removes what nothing refers to, in the workspace and in containerd. It calls
+// report with the id of each run that it removes, or would remove in a dry run. It
+// removes:
 //
-// It takes the workspace lock, alone, and the lock of each run that it removes.
+//   - committed runs that nothing refers to and that are old enough; see
+//     [workspace.Workspace.Prune],
+//   - with Staging, open runs that are old enough, that no process holds and whose
+//     task is not running,
+//   - what containerd holds for runs of this workspace that are not open, and for
+//     workspaces of the same workdir that no longer exist.
+//
+// If it cannot reach containerd, it calls p.Warn and prunes only the workspace.
+//
+// Prune takes the workspace lock, exclusive, and the lock of each run that it removes.
 func Prune(ctx context.Context, p run.Place, opt PruneOptions, report func(id string)) (Kept, error) {
 	kept := Kept{Age: opt.OlderThan}
 	if kept.Age == 0 {
@@ -96,9 +100,9 @@ func Prune(ctx context.Context, p run.Place, opt PruneOptions, report func(id st
 	return kept, nil
 }
 
-// Objects removes what containerd holds for runs that are committed or gone, and
-// nothing else: what commit leaves behind. A committed run's record says in which
-// namespace that is. It takes the lock of a run that is gone.
+// Objects removes what containerd holds for the runs ids: what commit leaves there. It
+// skips runs that are open. A committed run's record has the namespace. For a run that
+// does not exist it takes the run's lock.
 func Objects(ctx context.Context, p run.Place, ids []string) error {
 	ws, err := p.Open()
 	if err != nil {
@@ -129,11 +133,12 @@ func objectsOf(ctx context.Context, p run.Place, ws *workspace.Workspace, id str
 	return r.object(ctx, o)
 }
 
-// Object is what a run owns in containerd: all that is called ID there.
+// Object is what a run owns in containerd: a lease, a snapshot and a container of the
+// name ID.
 type Object = containerd.Object
 
-// Owned lists what containerd holds for the runs of all workspaces in p.Workdir, be
-// they there or not.
+// Owned returns what containerd holds for the runs of all workspaces in p.Workdir, also
+// of runs and workspaces that no longer exist.
 func Owned(ctx context.Context, p run.Place) ([]Object, error) {
 	p = p.WithDefaults()
 	client, err := containerd.Connect(ctx, p.Containerd)
@@ -151,7 +156,7 @@ func Owned(ctx context.Context, p run.Place) ([]Object, error) {
 	return client.Owned(ctx, dir)
 }
 
-// reaper is one prune on its way.
+// reaper is the state of one call of Prune or Objects.
 type reaper struct {
 	run.Place
 	PruneOptions
@@ -161,7 +166,7 @@ type reaper struct {
 	kept   *Kept
 }
 
-// staging discards the open runs that are old enough and that nobody needs.
+// staging discards the open runs that are old enough and not in use.
 func (r *reaper) staging(ctx context.Context) error {
 	runs, err := r.ws.OpenRuns()
 	if err != nil {
@@ -179,8 +184,8 @@ func (r *reaper) staging(ctx context.Context) error {
 	return nil
 }
 
-// abandoned discards an open run if nobody needs it, and tells whether it did. It
-// looks first, and takes the run's lock only to remove the run.
+// abandoned discards an open run if it is old enough and not in use, and reports whether
+// it did. It tests the run's lock first and takes it only to remove the run.
 func (r *reaper) abandoned(ctx context.Context, open workspace.Run) (bool, error) {
 	if open.Age() < r.kept.Age {
 		r.kept.Open++
@@ -211,10 +216,10 @@ func (r *reaper) abandoned(ctx context.Context, open workspace.Run) (bool, error
 	return true, discard(ctx, r.Place, r.ws, open)
 }
 
-// idle tells whether an open run is old enough and no task runs for it.
+// idle reports whether an open run is old enough and its task, if any, is not running.
 func (r *reaper) idle(ctx context.Context, open workspace.Run) (bool, error) {
 	if open.Age() < r.kept.Age {
-		return false, nil // touched meanwhile
+		return false, nil // an exec has used it meanwhile
 	}
 	m, err := open.Meta()
 	if err != nil || m.Container == nil {
@@ -227,9 +232,9 @@ func (r *reaper) idle(ctx context.Context, open workspace.Run) (bool, error) {
 	return !running, err
 }
 
-// objects removes what containerd holds for this workspace's runs that are not open,
-// left by a prepare or a commit that did not come to its end; and all that it holds
-// for workspaces beside this one that are gone.
+// objects removes what containerd holds for runs of this workspace that are not open,
+// which an interrupted prepare or commit leaves, and for workspaces of the same workdir
+// that no longer exist.
 func (r *reaper) objects(ctx context.Context) error {
 	owned, err := r.client.Owned(ctx, filepath.Dir(r.ws.Root))
 	if err != nil {
@@ -248,9 +253,9 @@ func (r *reaper) objects(ctx context.Context) error {
 	return nil
 }
 
-// object removes what containerd holds for a run, unless the run is open. A prepare
-// that is on its way holds the run's lock. A committed run is not prepared again, so
-// that no lock is needed, and another prune can remove the run at the same time.
+// object removes what containerd holds for a run, unless the run is open or a prepare
+// that creates it holds its lock. A committed run cannot become open again, so it needs
+// no lock, and another prune may remove the run at the same time.
 func (r *reaper) object(ctx context.Context, o containerd.Object) error {
 	found, err := r.ws.Run(o.Run)
 	if err == nil && !found.Committed {
@@ -273,12 +278,12 @@ func (r *reaper) object(ctx context.Context, o containerd.Object) error {
 	return remove(ctx, r.client, o.ID)
 }
 
-// shims ends the shims that were left by a client that was killed while it created a
-// task: those whose container is gone, and those of this workspace's runs that no
-// process holds and that have no task. A process that is creating a task right now
-// holds the run's lock, and its container is there.
+// shims ends the shims of clients that were killed while they created a task: shims
+// whose container is gone, and shims of this workspace's runs that have no task and
+// whose lock nobody holds. A process that is creating a task now holds the run's lock,
+// and its container exists.
 func (r *reaper) shims(ctx context.Context) error {
-	// containerd may be about to start one: look until there is none.
+	// containerd may be starting another one: repeat until none is found.
 	for again := true; again; {
 		shims, err := r.client.Shims(ctx)
 		again = false
@@ -315,9 +320,9 @@ func (r *reaper) shim(ctx context.Context, s containerd.Shim) (bool, error) {
 	return r.client.EndShim(ctx, s)
 }
 
-// leftovers removes the control groups and networks of this workspace's runs that
-// are not open. They are listed first: a run that is opened meanwhile has none
-// among them.
+// leftovers removes the control groups and networks of this workspace's runs that are
+// not open. It lists them before it lists the open runs: so those of a run that is
+// prepared in between are not among them.
 func (r *reaper) leftovers(ctx context.Context) error {
 	ours := func(id string) bool { return containerd.Belongs(id, r.ws.Root) }
 	all, err := cgroup.List(r.client.Namespace, ours)

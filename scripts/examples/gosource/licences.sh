@@ -1,4 +1,4 @@
-# Under which licence, and whose, the files say they are in their first 30 lines.
+# The licence and the copyright holder that each file names in its first 30 lines.
 set -eu
 cd /src
 cut -f 1 /input/sources/sources.tsv | xargs awk '

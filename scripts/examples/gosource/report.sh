@@ -1,4 +1,4 @@
-# What the steps before found, for people.
+# A report of the results of the other steps, for people.
 set -eu
 cd /input
 tab=$(printf '\t')

@@ -1,4 +1,4 @@
-# How many functions of each kind go test runs.
+# The number of functions of each kind that go test runs.
 set -eu
 cd /src
 cut -f 1 /input/sources/sources.tsv | grep '_test\.go$' | xargs awk '

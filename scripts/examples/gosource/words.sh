@@ -1,5 +1,5 @@
 # The identifiers in every fourth Go file, from number $PART on: word, count.
-# Comments, strings and keywords are left out; a letter is one of ASCII.
+# Comments, strings and keywords are left out; only ASCII letters count.
 set -eu
 cd /src
 awk -F '\t' 'NR % 4 == ENVIRON["PART"] % 4 { print $1 }' /input/sources/sources.tsv | xargs awk '

@@ -1,4 +1,4 @@
-# Whether the report accounts for all that was loaded.
+# Checks that the report contains everything that was loaded.
 set -eu
 loaded=$(awk -F , '{ t += $3 } END { print t }' /input/cargo/cargo.csv)
 told=$(awk '/^$/ { exit } { t += $(NF - 1) } END { print t }' /input/report/report.txt)

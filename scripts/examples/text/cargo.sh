@@ -1,4 +1,4 @@
-# What was loaded where: place, goods, tonnes.
+# The list of loads: place, goods, tonnes.
 set -eu
 cat >/output/cargo.csv <<'END'
 North Quay,timber,420

@@ -1,4 +1,4 @@
-# The message that would be sent, with the audit's finding if there was an audit.
+# The message to be sent, with the result of the audit if there was one.
 set -eu
 {
 	echo "The report is ready: $(grep -c ' t$' /input/report/report.txt) lines of figures."

@@ -1,4 +1,4 @@
-# Loads and tonnes of each place.
+# The number of loads and the tonnes at each place.
 set -eu
 awk -F , '
 	{ loads[$1]++; tonnes[$1] += $3 }

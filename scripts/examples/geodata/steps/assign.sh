@@ -1,5 +1,5 @@
-# Each sounding with the region that it lies in: a line from there to the east crosses
-# the outline an odd number of times.
+# Finds the region of each sounding: a line from a point inside a region to the east
+# crosses the region's outline an odd number of times.
 set -eu
 awk '
 	BEGIN { FS = OFS = "\t" }

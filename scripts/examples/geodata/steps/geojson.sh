@@ -1,4 +1,4 @@
-# The regions with their figures, and the soundings with their regions, as GeoJSON.
+# Writes the regions with their figures, and the soundings with their regions, as GeoJSON.
 set -eu
 jq -c --rawfile summary /input/summary/summary.tsv --rawfile assigned /input/assign/assigned.tsv '
 	def rows: split("\n")[:-1][] | split("\t");

@@ -1,4 +1,4 @@
-# A map: outlines, and a dot for each sounding, the darker the deeper.
+# Draws a map: outlines, and a dot for each sounding, darker for deeper ones.
 set -eu
 awk -F '\t' '
 	function x(lon) { return sprintf("%.1f", (lon - 4) * 600) }

@@ -1,4 +1,4 @@
-# 300 soundings, the same ones each time: number, lon, lat, depth in metres.
+# Makes 300 soundings, the same each time: number, lon, lat, depth in metres.
 set -eu
 awk '
 	function random() { return (seed = seed * 16807 % 2147483647) / 2147483647 }

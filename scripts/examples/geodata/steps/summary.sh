@@ -1,4 +1,4 @@
-# Of each region: how many soundings, the least, mean and greatest depth.
+# For each region: the number of soundings, and the least, mean and greatest depth.
 set -eu
 awk -F '\t' '
 	!n[$5]++ { least[$5] = most[$5] = $4 }

@@ -1,4 +1,4 @@
-# The roads out of the notes: from, to, kilometres. What is no road is left out.
+# Reads the roads from the notes: from, to, kilometres. Other lines are skipped.
 use strict;
 use warnings;
 

@@ -1,4 +1,4 @@
-# The distances as a table, in the order of the villages' suitability as a centre.
+# Writes the distances as a table, the villages sorted by how well they suit as a centre.
 use strict;
 use warnings;
 

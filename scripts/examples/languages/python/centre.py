@@ -1,4 +1,4 @@
-"""Adds up each village's ways to all others, the best centre first."""
+"""Adds up each village's distances to all others; the best centre comes first."""
 
 import csv
 from collections import Counter

@@ -1,4 +1,4 @@
-"""The shortest route from each village to each other one: from, to, kilometres, via."""
+"""Finds the shortest route from each village to each other: from, to, kilometres, via."""
 
 import csv
 import heapq
@@ -6,7 +6,7 @@ from collections import defaultdict
 
 
 def routes(roads, start):
-    """Yields village, distance and the way there, the nearest first."""
+    """Yields village, distance and route, the nearest village first."""
     seen, queue = set(), [(0, [start])]
     while queue:
         distance, way = heapq.heappop(queue)
