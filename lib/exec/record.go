@@ -102,7 +102,7 @@ func (x *execution) conclude(code int) {
 		case r.TimedOut:
 			m.Reason = "timed out"
 		case r.Usage != nil && r.Usage.OOMKilled:
-			m.Reason = "killed: out of memory"
+			m.Reason = "killed for want of memory"
 		}
 		if r.Setup {
 			m.Reason = strings.TrimPrefix(m.Reason+", in the setup", ", ")

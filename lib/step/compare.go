@@ -240,7 +240,7 @@ func (c *comparison) inputs(was, is []PinnedInput) {
 		}
 	}
 	if len(c.found) == before {
-		c.detail("inputs", "order changed")
+		c.detail("inputs", "in another order")
 	}
 }
 
