@@ -51,7 +51,7 @@ check:
 
 install: build
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/pipex
-	install $(VERBS:%=$(BIN)/pipex-%) $(BIN)/pipex-pipeline $(DESTDIR)$(PREFIX)/bin
+	install $(VERBS:%=$(BIN)/pipex-%) $(BIN)/pipex-pipeline $(BIN)/pipex-step $(DESTDIR)$(PREFIX)/bin
 	find scripts -maxdepth 1 -type f -perm /111 -exec install {} $(DESTDIR)$(PREFIX)/bin \;
 	find scripts -maxdepth 1 -name 'pipex-*' -type f ! -perm /111 -exec install -m 644 {} $(DESTDIR)$(PREFIX)/bin \; # which those source
 	install -m 644 scripts/pipex.mk $(DESTDIR)$(PREFIX)/share/pipex

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// step is one call of pipex-step.
+type step struct {
+	help            bool
+	name            string
+	prepare         []string // options of pipex-prepare, -- and the command
+	retries         int
+	delay           time.Duration
+	allowFailure    bool
+	stamp, tried    string
+	address, spaces string // as options, for the hint after a failure
+}
+
+// parse reads the arguments. Options for all verbs become environment variables, which
+// the verbs read.
+func parse(args []string) (s *step, err error) {
+	s = new(step)
+	for len(args) > 0 && args[0] != "--" {
+		option, value, took := args[0], "", 2
+		if name, v, ok := strings.Cut(option, "="); ok && strings.HasPrefix(option, "-") {
+			option, value, took = name, v, 1
+		} else if len(args) > 1 {
+			value = args[1]
+		}
+		switch option {
+		case "-h", "--help":
+			s.help = true
+			return s, nil
+		case "--allow-failure":
+			s.allowFailure = true
+			args = args[1:]
+			continue
+		}
+		known, err := s.set(option, value)
+		switch {
+		case !known && s.name == "":
+			s.name, took = args[0], 1
+		case !known:
+			s.prepare, took = append(s.prepare, args[0]), 1
+		case value == "":
+			return s, fmt.Errorf("%s takes a value", option)
+		case err != nil:
+			return s, err
+		}
+		args = args[took:]
+	}
+	s.prepare = append(s.prepare, args...)
+	switch {
+	case s.name == "":
+		return s, errors.New("the name of a STEP is wanted")
+	case s.name[0] == '-':
+		return s, fmt.Errorf("%q stands before STEP; prepare's options come after it", s.name)
+	}
+	return s, nil
+}
+
+// set sets an option that takes a value, and says whether there is such an option.
+func (s *step) set(option, value string) (known bool, err error) {
+	switch option {
+	case "-w", "--workspace":
+		os.Setenv("PIPEX_WORKSPACE", value)
+	case "--workdir":
+		os.Setenv("PIPEX_WORKDIR", value)
+	case "--address":
+		os.Setenv("CONTAINERD_ADDRESS", value)
+		s.address = " --address " + quote(value)
+	case "--namespace":
+		os.Setenv("PIPEX_NAMESPACE", value)
+		s.spaces = " --namespace " + value
+	case "--retries":
+		if s.retries, err = strconv.Atoi(value); err != nil || s.retries < 0 {
+			return true, errors.New("--retries takes a number")
+		}
+	case "--retry-delay":
+		seconds, err := strconv.ParseFloat(value, 64)
+		if err != nil || !(seconds >= 0 && seconds < 1e9) {
+			return true, errors.New("--retry-delay takes seconds")
+		}
+		s.delay = time.Duration(seconds * float64(time.Second))
+	case "--stamp":
+		s.stamp = value
+	case "--tried":
+		s.tried = value
+	default:
+		return false, nil
+	}
+	return true, nil
+}
+
+// where are the options with which a person finds the run: none for the defaults.
+func (s *step) where() string {
+	text := ""
+	if ws := os.Getenv("PIPEX_WORKSPACE"); ws != "" && ws != "default" {
+		text += " -w " + ws
+	}
+	if dir := os.Getenv("PIPEX_WORKDIR"); dir != "" && dir != "workdir" && dir != "./workdir" {
+		text += " --workdir " + quote(dir)
+	}
+	return text
+}
+
+// quote returns a word quoted for a shell.
+func quote(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'" }

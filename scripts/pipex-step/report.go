@@ -1,0 +1,124 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// event is a line of $PIPEX_EVENTS, which pipex-run reads.
+type event struct {
+	Event        string   `json:"event"`
+	Step         stepName `json:"step"`
+	Reason       string   `json:"reason,omitempty"`
+	RunID        string   `json:"runId,omitempty"`
+	ExitCode     *int     `json:"exitCode,omitempty"`
+	DurationMs   *int64   `json:"durationMs,omitempty"`
+	ArtifactSize *int64   `json:"artifactSize,omitempty"`
+	Attempt      int      `json:"attempt,omitempty"`
+	MaxRetries   int      `json:"maxRetries,omitempty"`
+}
+
+type stepName struct {
+	ID string `json:"id"`
+}
+
+func failure(status int) event { return event{Event: "STEP_FAILED", ExitCode: &status} }
+
+// event appends an event, in one write, so that those of several steps do not mix.
+func (s *step) event(e event) {
+	path := os.Getenv("PIPEX_EVENTS")
+	if path == "" {
+		return
+	}
+	e.Step.ID = s.name
+	line, err := json.Marshal(e)
+	if err == nil {
+		var f *os.File
+		if f, err = os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o666); err == nil {
+			defer f.Close()
+			_, err = f.Write(append(line, '\n'))
+		}
+	}
+	if err != nil {
+		say("cannot write an event: %v", err)
+	}
+}
+
+// failed tells of a step without a result and returns the exit status. With --tried that
+// is 0, and the step is as if it had never been made.
+func (s *step) failed(status int, e event) int {
+	s.event(e)
+	if s.tried == "" {
+		return status
+	}
+	exec.Command("pipex-link", "--delete", s.name).Run() // it may have no link
+	os.Remove(s.stamp)
+	if err := touch(s.tried); err != nil {
+		say("cannot touch %q: %v", s.tried, err)
+		return statusCannot
+	}
+	return 0
+}
+
+// mark writes the stamp of a step that is linked, and before it, since we may be killed,
+// the digest of the artifacts, if that has changed.
+func (s *step) mark(run, digest string) error {
+	if s.stamp == "" {
+		return nil
+	}
+	if s.tried != "" {
+		if err := touch(s.tried); err != nil {
+			return err
+		}
+	}
+	output := s.stamp + ".output"
+	before, _ := os.ReadFile(output)
+	if strings.TrimSuffix(string(before), "\n") != digest {
+		if err := replace(output, digest); err != nil {
+			return err
+		}
+	}
+	return replace(s.stamp, run+" "+os.Getenv("PIPEX_STAMP"))
+}
+
+// replace puts a line into a file, whole or not at all, whoever else does the same.
+func replace(path, line string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // fails once it is renamed
+	_, err = f.WriteString(line + "\n")
+	if err == nil {
+		err = f.Chmod(0o644)
+	}
+	if closing := f.Close(); err == nil {
+		err = closing
+	}
+	if err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// touch gives a file the present as its time, and creates it, and its directory, if it
+// does not exist.
+func touch(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o666)
+	if err != nil {
+		return err
+	}
+	f.Close()
+	now := time.Now()
+	return os.Chtimes(path, now, now)
+}

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// record is what pipex-commit --json prints of a run.
+type record struct {
+	Digest     string `json:"digest"`
+	Bytes      int64  `json:"bytes"`
+	DurationMs int64  `json:"durationMs"`
+}
+
+// run takes the step from prepare to link and returns the exit status.
+func (s *step) run() int {
+	s.event(event{Event: "STEP_STARTING"})
+	for attempt := 0; ; attempt++ {
+		run, status := s.output("pipex-prepare", append([]string{"--step", s.name}, s.prepare...)...)
+		var stopped syscall.Signal
+		switch status {
+		case 0:
+			status, stopped = execute(run)
+		case 3: // up to date
+			return s.publish(run, 0, true)
+		case 1: // an input is missing
+			return s.failed(status, event{Event: "STEP_SKIPPED", Reason: "dependency"})
+		case statusCannot:
+			run = ""
+		default:
+			return s.failed(status, failure(status))
+		}
+		switch {
+		case status == 0:
+			return s.publish(run, status, false)
+		case stopped != 0:
+			say("step %q was stopped by %s, with status %d", s.name, unix.SignalName(stopped), status)
+			call("pipex-discard", run)
+			s.tried = "" // the step may yet succeed
+			return s.failed(status, failure(status))
+		case attempt == s.retries && run == "":
+			return s.failed(status, failure(status))
+		case attempt == s.retries:
+			return s.ended(run, status)
+		}
+		say("step %q failed with status %d; tries left: %d", s.name, status, s.retries-attempt)
+		s.event(event{Event: "STEP_RETRYING", Attempt: attempt + 1, MaxRetries: s.retries})
+		if run != "" {
+			if code := call("pipex-discard", run); code != 0 {
+				return code
+			}
+		}
+		time.Sleep(s.delay)
+	}
+}
+
+// execFailed is the status of a pipex-exec that failed itself: there is no result that
+// could be allowed.
+const execFailed = 125
+
+// ended is what becomes of a run whose command failed for the last time.
+func (s *step) ended(run string, status int) int {
+	if s.allowFailure && status != execFailed {
+		code := s.publish(run, status, false)
+		if code == 0 {
+			say("step %q failed with status %d; linked all the same to %s", s.name, status, run)
+		}
+		return code
+	}
+	say("step %q failed with status %d; look: pipex-logs%s %s; forget: pipex-discard%s%s%s %s",
+		s.name, status, s.where(), run, s.where(), s.address, s.spaces, run)
+	return s.failed(status, failure(status))
+}
+
+// publish commits and links the run, and tells make and whoever reads the events.
+func (s *step) publish(run string, status int, cached bool) int {
+	args := []string{"--json"}
+	if s.allowFailure {
+		args = append(args, "--allow-failure")
+	}
+	text, code := s.output("pipex-commit", append(args, run)...)
+	if code != 0 {
+		return code
+	}
+	var r record
+	if err := json.Unmarshal([]byte(text), &r); err != nil {
+		say("cannot read what pipex-commit prints: %v", err)
+		return statusCannot
+	}
+	if code := call("pipex-link", s.name, run); code != 0 {
+		return code
+	}
+	if err := s.mark(run, r.Digest); err != nil {
+		say("cannot write the stamp: %v", err)
+		return statusCannot
+	}
+	if cached {
+		s.event(event{Event: "STEP_SKIPPED", Reason: "cached", RunID: run})
+	} else {
+		s.event(event{Event: "STEP_FINISHED", RunID: run, ExitCode: &status, DurationMs: &r.DurationMs, ArtifactSize: &r.Bytes})
+	}
+	return 0
+}
+
+// output runs a verb and returns what it prints, without the line end, and its status.
+func (s *step) output(verb string, args ...string) (string, int) {
+	cmd := exec.Command(verb, args...)
+	cmd.Stdin, cmd.Stderr = os.Stdin, os.Stderr
+	out, err := cmd.Output()
+	return strings.TrimSuffix(string(out), "\n"), status(err)
+}
+
+// call runs a verb, whose output is ours, and returns its status.
+func call(verb string, args ...string) int {
+	cmd := exec.Command(verb, args...)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	return status(cmd.Run())
+}
+
+// status is the exit status of a process, 128+N if signal N ended it.
+func status(err error) int {
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return 0
+	case !errors.As(err, &exit):
+		say("%v", err)
+		return statusCannot
+	}
+	if ws := exit.Sys().(syscall.WaitStatus); ws.Signaled() {
+		return 128 + int(ws.Signal())
+	}
+	return exit.ExitCode()
+}
+
+// execute runs pipex-exec and returns its status, and the signal that stopped it, if
+// any. In a session of its own pipex-exec gets each signal once: from here, and not from
+// a terminal or timeout(1) as well, where the second would kill the container.
+func execute(run string) (int, syscall.Signal) {
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM)
+	defer signal.Reset()
+	cmd := exec.Command("pipex-exec", run)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return status(err), 0
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	var stopped syscall.Signal
+	for {
+		select {
+		case err := <-ended:
+			return status(err), stopped
+		case sig := <-signals:
+			stopped = sig.(syscall.Signal)
+			cmd.Process.Signal(sig)
+		}
+	}
+}
