@@ -576,3 +576,18 @@ func TestStdin(t *testing.T) {
 	in.unlink()
 	untouched(t, x)
 }
+
+// A setup is done when it has come to its end with success; nothing else that succeeded is
+// one.
+func TestIsSetUp(t *testing.T) {
+	zero, one := 0, 1
+	for want, execs := range map[bool][]workspace.Exec{
+		false: {{ExitCode: &zero}, {Setup: true}, {Setup: true, ExitCode: &one}, {Setup: true, ExitCode: &zero, TimedOut: true}},
+		true:  {{Setup: true, ExitCode: &one}, {Setup: true, ExitCode: &zero}, {ExitCode: &one}},
+	} {
+		x := &execution{meta: &workspace.Meta{Execs: execs}}
+		if x.isSetUp() != want {
+			t.Errorf("%+v: %v", execs, !want)
+		}
+	}
+}
