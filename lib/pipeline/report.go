@@ -100,7 +100,7 @@ func (r *Report) Failed() bool {
 // Abort tells that the pipeline has failed, and nothing of steps.
 func (r *Report) Abort() { r.Tell(Event{Event: pipelineFailed}) }
 
-// End tells of the steps that were not begun, since they are up to date or need what
+// End reports the steps that were not begun, since they are up to date or need what
 // has no result, and how the pipeline has ended. It returns [ErrFailed] if a step has
 // failed.
 func (r *Report) End() error {

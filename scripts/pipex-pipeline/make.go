@@ -18,7 +18,7 @@ import (
 	"pipex/lib/step"
 )
 
-// makefile is what pipex.mk tells of a Makefile: its steps and make's options.
+// makefile is a Makefile as pipex.mk describes it: its steps and make's options.
 type makefile struct {
 	stamps  string // the directory of the stamps, as the Makefile calls it
 	flags   string // make's options of one letter

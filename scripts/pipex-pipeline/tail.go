@@ -9,7 +9,7 @@ import (
 // tail are the logs of a step, which grow.
 type tail struct{ streams []stream }
 
-// stream is one of them, and what of it has been read, but for the rest of a line.
+// stream is one of them, and what of it has been read, except the rest of a line.
 type stream struct {
 	name, path string
 	at         int64

@@ -48,8 +48,8 @@ func (s *step) event(e event) {
 	}
 }
 
-// failed tells of a step without a result and returns the exit status. With --tried that
-// is 0, and the step is as if it had never been made.
+// failed reports a step without a result and returns the exit status. With --tried that
+// is 0, and the step loses its link and its stamp.
 func (s *step) failed(status int, e event) int {
 	s.event(e)
 	if s.tried == "" {

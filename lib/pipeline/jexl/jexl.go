@@ -218,7 +218,7 @@ func (p *parser) unary() any {
 	}
 }
 
-// member is what v has under the key, be it a variable, an element or a length.
+// member returns what v has under the key: a variable, an element or a length.
 func (p *parser) member(v any, key string) any {
 	switch v := v.(type) {
 	case environment:
