@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -19,6 +20,9 @@ func (c *Call) Reap(ids []string) {
 	}
 	p := c.Place()
 	workdir, err := filepath.Abs(p.Workdir)
+	if err == nil {
+		p.Address, err = filepath.Abs(strings.TrimPrefix(p.Address, "unix://"))
+	}
 	if err == nil {
 		err = unix.CloseRange(3, ^uint(0)>>1, unix.CLOSE_RANGE_CLOEXEC)
 	}

@@ -60,9 +60,12 @@ func (c *Client) call(ctx context.Context, method string, req, reply any, cc *gr
 	}
 	limited, cancel := context.WithTimeout(ctx, c.patience)
 	defer cancel()
+	end, _ := limited.Deadline()
+	callers, has := ctx.Deadline()
 	err := invoke(limited, method, req, reply, cc, opts...)
 	// containerd knows how long we wait, and may be the first to say that it was too long.
-	if late := limited.Err() != nil || status.Code(err) == codes.DeadlineExceeded; err != nil && late && ctx.Err() == nil {
+	late := limited.Err() != nil || status.Code(err) == codes.DeadlineExceeded
+	if err != nil && late && ctx.Err() == nil && !(has && callers.Equal(end)) {
 		return c.late()
 	}
 	return c.plain(err)
