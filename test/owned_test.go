@@ -3,6 +3,7 @@ package test
 import (
 	"encoding/json"
 	"fmt"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -45,8 +46,11 @@ func owned(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// ctr returns what ctr prints on stdout. On stderr that of containerd 2 warns of what is
+// deprecated in the daemon.
 func ctr(address string, args ...string) (string, error) {
-	return output("ctr", append([]string{"-a", address, "-n", "pipex"}, args...)...)
+	out, err := exec.Command("ctr", append([]string{"-a", address, "-n", "pipex"}, args...)...).Output()
+	return string(out), err
 }
 
 // held lists the ids of leases, containers and snapshots that bear in a label the
