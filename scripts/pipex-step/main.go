@@ -57,6 +57,7 @@ func main() {
 		say("%v", err)
 		os.Exit(statusCannot)
 	}
+	endOnQuit()
 	os.Exit(s.run())
 }
 

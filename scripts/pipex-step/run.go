@@ -141,13 +141,31 @@ func status(err error) int {
 	return exit.ExitCode()
 }
 
+// quit gets SIGQUIT while no command runs.
+var quit = make(chan os.Signal, 1)
+
+// endOnQuit has SIGQUIT end this program without Go's pages of goroutines.
+func endOnQuit() {
+	signal.Notify(quit, syscall.SIGQUIT)
+	go func() {
+		<-quit
+		os.Exit(128 + int(syscall.SIGQUIT))
+	}()
+}
+
 // execute runs pipex-exec and returns its status, and the signal that stopped it, if
 // any. In a session of its own pipex-exec gets each signal once: from here, and not from
 // a terminal or timeout(1) as well, where the second would kill the container.
 func execute(run string) (int, syscall.Signal) {
 	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM)
-	defer signal.Reset()
+	for _, sig := range []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM} {
+		if !signal.Ignored(sig) { // as nohup(1) has it, and a shell for jobs behind it
+			signal.Notify(signals, sig)
+		}
+	}
+	signal.Stop(quit)
+	defer signal.Notify(quit, syscall.SIGQUIT)
+	defer signal.Stop(signals)
 	cmd := exec.Command("pipex-exec", run)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
