@@ -118,6 +118,16 @@ func cut(args []string) (options, command []string, ok bool) {
 	return args, nil, false
 }
 
+// Notify is [signal.Notify] without the signals that the caller of the program has it
+// ignore, as nohup(1) does, and a shell for a job in the background.
+func Notify(c chan<- os.Signal, signals ...os.Signal) {
+	for _, sig := range signals {
+		if !signal.Ignored(sig) {
+			signal.Notify(c, sig)
+		}
+	}
+}
+
 // signals returns the context of a call and a function that returns the signal which ended it, or
 // 0. If the verb forwards signals, they do not end the context.
 func (v *Verb) signals(call *Call) (context.Context, func() syscall.Signal) {
@@ -128,7 +138,7 @@ func (v *Verb) signals(call *Call) (context.Context, func() syscall.Signal) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	received := make(chan os.Signal, 1)
-	signal.Notify(received, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	Notify(received, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	got := make(chan syscall.Signal, 1)
 	go func() {
 		sig, _ := (<-received).(syscall.Signal)

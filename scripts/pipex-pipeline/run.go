@@ -143,7 +143,7 @@ func (m *making) make(cmd *exec.Cmd, steps []string, verbose bool) (failed, err 
 	cmd.Env = append(cmd.Env, fmt.Sprintf("PIPEX_EVENTS=/dev/fd/%d", first))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	cli.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(signals)
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("cannot start make: %w", err)
