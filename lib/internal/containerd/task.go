@@ -133,21 +133,37 @@ type Exit struct {
 const restartWait = 2 * time.Minute
 
 // Wait waits until the task has ended. If containerd restarts meanwhile, Wait reconnects.
+// A task that ends while containerd is down is asked for at its shim, since containerd may
+// not know of it any more.
 func (t *Task) Wait(ctx context.Context) (Exit, error) {
 	defer trace.Region("containerd wait")()
-	ctx = t.client.Context(ctx)
+	ctx, cancel := context.WithCancel(t.client.Context(ctx))
+	defer cancel()
 	var lost time.Time
+	ended := make(chan Exit, 1)
 	for {
 		r, err := t.client.tasks().Wait(ctx, &tasksapi.WaitRequest{ContainerID: t.id})
 		if err == nil {
 			return Exit{Code: int(r.ExitStatus), At: r.ExitedAt.AsTime()}, nil
 		}
 		err = errdefs.FromGRPC(err)
+		if errdefs.IsNotFound(err) && !lost.IsZero() {
+			select {
+			case exit := <-ended:
+				return exit, nil
+			case <-time.After(shimWait):
+			}
+		}
 		if ctx.Err() != nil || !errdefs.IsUnavailable(err) {
 			return Exit{}, fmt.Errorf("task %q was lost: %w", t.id, err)
 		}
 		if lost.IsZero() {
 			lost = time.Now()
+			go func() {
+				if exit, err := t.client.shimExit(ctx, t.id); err == nil {
+					ended <- exit
+				}
+			}()
 		}
 		if time.Since(lost) > restartWait {
 			return Exit{}, fmt.Errorf("containerd did not answer for more than %s: %w", restartWait, err)
@@ -158,6 +174,10 @@ func (t *Task) Wait(ctx context.Context) (Exit, error) {
 		}
 	}
 }
+
+// shimWait is how long the answer of a shim may still be on its way when containerd says
+// that its task is gone.
+const shimWait = time.Second
 
 // Signal sends sig to the command only, not to other processes of the container. If the task
 // has ended, it does nothing.
