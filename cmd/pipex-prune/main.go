@@ -79,6 +79,9 @@ func prune(c *cli.Call) (int, error) {
 	if text := left(kept); text != "" {
 		c.Say("kept %s younger than %s; --older-than 0s removes them", text, c.String("older-than"))
 	}
+	if kept.Unreadable > 0 {
+		c.Say("kept %s whose record cannot be read; --older-than 0s, without --keep-last, removes them", count(kept.Unreadable, "run"))
+	}
 	if err == nil {
 		err = printing
 	}
@@ -88,16 +91,18 @@ func prune(c *cli.Call) (int, error) {
 // left says in words how many runs were kept because they are young.
 func left(k reap.Kept) string {
 	var parts []string
-	for _, p := range []struct {
-		n    int
-		what string
-	}{{k.Runs, "run"}, {k.Open, "open run"}} {
-		if p.n > 1 {
-			p.what += "s"
-		}
-		if p.n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.what))
-		}
+	if k.Runs > 0 {
+		parts = append(parts, count(k.Runs, "run"))
+	}
+	if k.Open > 0 {
+		parts = append(parts, count(k.Open, "open run"))
 	}
 	return strings.Join(parts, " and ")
+}
+
+func count(n int, what string) string {
+	if n > 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
 }

@@ -190,8 +190,12 @@ const maxMeta = 64 << 20
 // error names the run and says how to remove it.
 func (r Run) Meta() (*Meta, error) {
 	m := new(Meta)
-	if err := readJSON(filepath.Join(r.Dir, "meta.json"), maxMeta, m); err != nil {
-		return nil, fmt.Errorf("cannot read meta.json of run %q: %w; pipex-discard removes an open run, pipex-prune a committed one", r.ID, err)
+	data, err := readFile(filepath.Join(r.Dir, "meta.json"), maxMeta)
+	if err == nil {
+		err = decodeMeta(data, m)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot read meta.json of run %q: %w; pipex-discard removes an open run, pipex-prune --older-than 0s a committed one", r.ID, err)
 	}
 	return m, nil
 }
@@ -209,20 +213,16 @@ func (ws *Workspace) WriteMeta(r Run, m *Meta) error {
 	return nil
 }
 
-func readJSON(path string, limit int64, v any) error {
+// readFile reads a JSON file, at most limit bytes of it. An empty file is an error.
+func readFile(path string, limit int64) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, limit))
-	if err != nil {
-		return err
+	if err == nil && len(data) == 0 {
+		err = errors.New("the file is empty")
 	}
-	err = json.Unmarshal(data, v)
-	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) && len(data) == 0 {
-		return errors.New("the file is empty")
-	}
-	return err
+	return data, err
 }

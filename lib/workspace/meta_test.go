@@ -68,7 +68,7 @@ func TestMetaRoundTrip(t *testing.T) {
 
 func TestDamagedMetaNamesTheRunAndTheWayOut(t *testing.T) {
 
-	for _, text := range []string{"", "{", "[]", `{"startedAt": "yesterday"}`, `{"runId": 7}`} {
+	for _, text := range []string{"", "{", "[]", `{"startedAt": "yesterday"}`, `{"inputs": 7}`} {
 		run := Run{ID: "run", Dir: t.TempDir()}
 		ok(t, os.WriteFile(filepath.Join(run.Dir, "meta.json"), []byte(text), 0o600))
 		if _, err := run.Meta(); err == nil || !strings.Contains(err.Error(), `run "run"`) || !strings.Contains(err.Error(), "pipex-discard") {

@@ -28,9 +28,19 @@ type PruneOptions struct {
 	DryRun bool
 }
 
+// Spared counts the runs that Prune keeps although nothing refers to them.
+type Spared struct {
+	// Young are those younger than OlderThan.
+	Young int
+	// Unreadable are those whose record cannot be read.
+	Unreadable int
+}
+
 // Prune removes committed runs that nothing refers to and that are at least as old as
-// opt.OlderThan. It calls report with the id of each removed run, and returns how many
-// runs it kept only because they are young.
+// opt.OlderThan. It calls report with the id of each removed run.
+//
+// Of a run whose record cannot be read it is not known when it ended and of which step it
+// is. Prune keeps it, unless neither OlderThan nor KeepLast is given.
 //
 // It never removes active runs: those that a link or state.json names, those in
 // opt.Keep, the inputs of open runs, and runs whose lock a process holds. A script that
@@ -40,34 +50,34 @@ type PruneOptions struct {
 // rename. Its files are deleted after the lock is released, on all cores. Prune also
 // removes what crashes have left in .pipex, and makes state.json agree with the links
 // if a crash left it out of date.
-func (ws *Workspace) Prune(ctx context.Context, opt PruneOptions, report func(id string)) (young int, err error) {
-	trash, young, err := ws.mark(ctx, opt, report)
+func (ws *Workspace) Prune(ctx context.Context, opt PruneOptions, report func(id string)) (kept Spared, err error) {
+	trash, kept, err := ws.mark(ctx, opt, report)
 	removeAll(trash)
 	if err != nil {
-		return young, fmt.Errorf("cannot prune workspace %q: %w", ws.ID, err)
+		return kept, fmt.Errorf("cannot prune workspace %q: %w", ws.ID, err)
 	}
 	if !opt.DryRun {
 		ws.sweep()
 	}
-	return young, nil
+	return kept, nil
 }
 
 // mark moves the runs to be removed out of runs/ and returns their new paths.
-func (ws *Workspace) mark(ctx context.Context, opt PruneOptions, report func(string)) (trash []string, young int, err error) {
+func (ws *Workspace) mark(ctx context.Context, opt PruneOptions, report func(string)) (trash []string, kept Spared, err error) {
 	lock, err := ws.exclusive(ctx)
 	if err != nil {
-		return nil, 0, err
+		return nil, kept, err
 	}
 	defer lock.Release()
 	active, err := ws.active(opt.Keep)
 	if err != nil {
-		return nil, 0, err
+		return nil, kept, err
 	}
 	runs, err := ws.Runs()
 	if err != nil {
-		return nil, 0, err
+		return nil, kept, err
 	}
-	spare, young := ws.spare(runs, active, opt)
+	spare, kept := ws.spare(runs, active, opt)
 	for _, c := range spare {
 		if err = ws.Held(c.ID); err == nil && !opt.DryRun {
 			var path string
@@ -80,13 +90,13 @@ func (ws *Workspace) mark(ctx context.Context, opt PruneOptions, report func(str
 		case err == nil:
 			report(c.ID)
 		case !errors.As(err, &busy):
-			return trash, young, err
+			return trash, kept, err
 		}
 	}
 	if opt.DryRun {
-		return nil, young, nil
+		return nil, kept, nil
 	}
-	return trash, young, ws.mendState(ctx)
+	return trash, kept, ws.mendState(ctx)
 }
 
 // retire moves a committed run out of runs/ and returns its new path.
@@ -161,11 +171,12 @@ type candidate struct {
 	Run
 	step, fingerprint string
 	finished          time.Time
+	unreadable        bool
 }
 
-// spare returns the runs that are neither active nor kept by opt, sorted by id. young
-// is how many more there would be without opt.OlderThan.
-func (ws *Workspace) spare(runs []Run, active map[string]bool, opt PruneOptions) (spare []candidate, young int) {
+// spare returns the runs that are neither active nor kept by opt, sorted by id, and counts
+// those kept only because of their age or record.
+func (ws *Workspace) spare(runs []Run, active map[string]bool, opt PruneOptions) (spare []candidate, kept Spared) {
 	var all []candidate
 	for _, run := range runs {
 		c := candidate{Run: run}
@@ -174,23 +185,28 @@ func (ws *Workspace) spare(runs []Run, active map[string]bool, opt PruneOptions)
 			if m.FinishedAt != nil {
 				c.finished = m.FinishedAt.Time
 			}
+		} else {
+			c.unreadable = true
 		}
 		all = append(all, c)
 	}
 	sort.SliceStable(all, func(i, j int) bool { return all[i].finished.After(all[j].finished) })
-	kept := map[string]int{}
+	latest := map[string]int{}
 	for _, c := range all {
-		kept[c.step]++
+		latest[c.step]++
 		switch {
-		case active[c.ID], kept[c.step] <= opt.KeepLast:
+		case active[c.ID]:
+		case c.unreadable && (opt.OlderThan > 0 || opt.KeepLast > 0):
+			kept.Unreadable++
+		case latest[c.step] <= opt.KeepLast:
 		case c.Age() < opt.OlderThan:
-			young++
+			kept.Young++
 		default:
 			spare = append(spare, c)
 		}
 	}
 	sort.Slice(spare, func(i, j int) bool { return spare[i].ID < spare[j].ID })
-	return spare, young
+	return spare, kept
 }
 
 // sweep removes what crashes have left in .pipex. Each entry's name begins with the run

@@ -28,10 +28,13 @@ const maxState = 256 << 20
 // an empty state, prune would remove runs that only the file names.
 func (ws *Workspace) readState() (*state, error) {
 	s := &state{steps: map[string]stepState{}}
-	err := readJSON(ws.path("state.json"), maxState, &s.rest)
+	data, err := readFile(ws.path("state.json"), maxState)
 	if errors.Is(err, fs.ErrNotExist) {
 		ws.stateFromLinks(s)
 		return s, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(data, &s.rest)
 	}
 	if err == nil && s.rest == nil {
 		err = errors.New("not a JSON object")

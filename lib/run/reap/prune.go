@@ -40,10 +40,13 @@ const (
 	Now        time.Duration = -1
 )
 
-// Kept is what prune kept only because it is younger than Age.
+// Kept is what prune kept although nothing refers to it.
 type Kept struct {
+	// Runs and Open are the committed and the open runs younger than Age.
 	Runs, Open int
 	Age        time.Duration
+	// Unreadable are the committed runs whose record cannot be read.
+	Unreadable int
 }
 
 // Prune removes what nothing refers to, in the workspace and in containerd. It calls
@@ -82,9 +85,10 @@ func Prune(ctx context.Context, p run.Place, opt PruneOptions, report func(id st
 			return kept, err
 		}
 	}
-	kept.Runs, err = ws.Prune(ctx, workspace.PruneOptions{
+	spared, err := ws.Prune(ctx, workspace.PruneOptions{
 		Keep: opt.Keep, KeepLast: opt.KeepLast, OlderThan: kept.Age, DryRun: opt.DryRun,
 	}, report)
+	kept.Runs, kept.Unreadable = spared.Young, spared.Unreadable
 	if err != nil || client == nil || opt.DryRun {
 		return kept, err
 	}
