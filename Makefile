@@ -2,6 +2,7 @@
 # what it needs first. The others are for those who work on pipex itself.
 
 VERBS := prepare exec commit discard link prune
+PORCELAIN := $(notdir $(patsubst %/main.go,%,$(wildcard scripts/*/main.go)))
 BIN   := $(CURDIR)/bin
 PREFIX ?= /usr/local
 FUZZTIME ?= 3s
@@ -49,12 +50,13 @@ bench: deps build
 check:
 	sh .ci/check
 
+# make looks in /usr/local/include for what a Makefile includes.
 install: build
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/pipex
-	install $(VERBS:%=$(BIN)/pipex-%) $(BIN)/pipex-pipeline $(BIN)/pipex-step $(DESTDIR)$(PREFIX)/bin
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include
+	install $(VERBS:%=$(BIN)/pipex-%) $(PORCELAIN:%=$(BIN)/%) $(DESTDIR)$(PREFIX)/bin
 	find scripts -maxdepth 1 -type f -perm /111 -exec install {} $(DESTDIR)$(PREFIX)/bin \;
 	find scripts -maxdepth 1 -name 'pipex-*' -type f ! -perm /111 -exec install -m 644 {} $(DESTDIR)$(PREFIX)/bin \; # which those source
-	install -m 644 scripts/pipex.mk $(DESTDIR)$(PREFIX)/share/pipex
+	install -m 644 scripts/pipex.mk $(DESTDIR)$(PREFIX)/include
 
 deps:
 	@sh .ci/deps
