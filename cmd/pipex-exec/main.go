@@ -75,7 +75,15 @@ func run(c *cli.Call) (int, error) {
 	if c.Bool("interactive") {
 		opt.Stdin = os.Stdin
 	}
-	status, err := exec.Exec(c.Context.Context, c.Place(), c.Args[0], opt)
+	place := c.Place()
+	place.Warn = func(err error) {
+		if why := new(exec.ReasonError); errors.As(err, &why) {
+			c.Fail(err) // it is why we fail, not a warning
+		} else {
+			c.Warn(err)
+		}
+	}
+	status, err := exec.Exec(c.Context.Context, place, c.Args[0], opt)
 	var interrupted *exec.InterruptedError
 	if errors.As(err, &interrupted) {
 		c.Fail(err)

@@ -87,7 +87,7 @@ func Exec(ctx context.Context, p run.Place, id string, opt Options) (int, error)
 	if err != nil {
 		return 0, err
 	}
-	r, lock, err := run.HoldOpen(ws, id, "exec", "pipex-prepare makes a new one")
+	r, lock, err := run.HoldOpen(ws, id, "exec", "look around in it: pipex-shell "+id)
 	if err != nil {
 		return 0, err
 	}
@@ -129,6 +129,8 @@ type execution struct {
 	waiting bool
 	// setup says that this executes the run's setup and not its command.
 	setup bool
+	// forwarded says that the command was sent a signal of the caller's.
+	forwarded bool
 	// restore restores the state of the caller's terminal; nil if it was not changed.
 	restore func()
 }

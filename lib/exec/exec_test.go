@@ -331,7 +331,8 @@ func TestTheResultOfARun(t *testing.T) {
 		"nor by failing":          {[]func(*execution){ended(t, 0, nil), ended(t, 3, override)}, workspace.Success, 0},
 		"a setup does not":        {[]func(*execution){ended(t, 0, setup)}, workspace.Prepared, -1},
 		"but by failing":          {[]func(*execution){ended(t, 3, setup)}, workspace.Failure, 3},
-		"one under way":           {[]func(*execution){ended(t, 0, nil), func(x *execution) { ok(t, x.begin([]string{"c"})) }}, workspace.Running, 0},
+		"one under way":           {[]func(*execution){ended(t, 0, nil), func(x *execution) { ok(t, x.begin([]string{"c"})) }}, workspace.Running, -1},
+		"a lost one fails":        {[]func(*execution){ended(t, 0, nil), func(x *execution) { ok(t, x.begin([]string{"c"})); x.lost(); ok(t, x.ws.WriteMeta(x.run, x.meta)) }}, workspace.Failure, FailedCode},
 	} {
 		m := executed(t, c.execs...)
 		code := -1
@@ -347,22 +348,31 @@ func TestTheResultOfARun(t *testing.T) {
 	}
 }
 
-// The reason says what the status does not, and the signal that a status stands for.
+// The reason says what the status does not, with the limit that was reached, and the
+// signal that a status stands for.
 func TestReasons(t *testing.T) {
-	for want, change := range map[string]func(*workspace.Exec){
-		"timed out":                 func(r *workspace.Exec) { r.TimedOut = true },
-		"killed for want of memory": func(r *workspace.Exec) { r.Usage = &workspace.Usage{OOMKilled: true} },
-		"lost":                      func(r *workspace.Exec) { r.Error = "lost" },
-		"":                          func(*workspace.Exec) {},
+	oom := func(r *workspace.Exec) { r.Usage = &workspace.Usage{OOMKilled: true} }
+	for want, c := range map[string]struct {
+		code   int
+		change func(*workspace.Exec)
+		limits *step.PinnedLimits
+	}{
+		"timed out after 1h30m":                {137, func(r *workspace.Exec) { r.TimedOut = true }, nil},
+		"killed for want of memory":            {137, oom, nil},
+		"killed for want of memory at 512 MiB": {1, oom, &step.PinnedLimits{MemoryBytes: 512 << 20}},
+		"killed for want of memory at 1.5 GiB": {137, oom, &step.PinnedLimits{MemoryBytes: 3 << 29}},
+		"ended by SIGKILL":                     {137, func(*workspace.Exec) {}, nil},
+		"lost":                                 {1, func(r *workspace.Exec) { r.Error = "lost" }, nil},
+		"":                                     {0, oom, nil},
 	} {
 		m := executed(t, func(x *execution) {
+			x.Timeout, x.meta.Limits = 90*time.Minute, c.limits
 			ok(t, x.begin([]string{"c"}))
-			change(x.record())
-			code := 137
-			ok(t, x.end(time.Now(), &code, code))
+			c.change(x.record())
+			ok(t, x.end(time.Now(), &c.code, c.code))
 		})
-		if m.Reason != want || m.Execs[0].Signal != "SIGKILL" {
-			t.Errorf("%q, signal %s; want %q", m.Reason, m.Execs[0].Signal, want)
+		if m.Reason != want {
+			t.Errorf("%q, want %q", m.Reason, want)
 		}
 	}
 	for code, want := range map[int]string{0: "", 1: "", 128: "", 129: "SIGHUP", 255: ""} {
@@ -589,5 +599,21 @@ func TestIsSetUp(t *testing.T) {
 		if x.isSetUp() != want {
 			t.Errorf("%+v: %v", execs, !want)
 		}
+	}
+}
+
+// The record of an exec under way has its start and nothing of the result before it. An
+// exec of another command leaves the result as it is.
+func TestRecordOfAnExecUnderWay(t *testing.T) {
+	m := executed(t, ended(t, 3, nil), func(x *execution) { ok(t, x.begin([]string{"c"})) })
+	if m.StartedAt == nil || m.StartedAt.Before(m.Execs[0].FinishedAt.Time) || m.FinishedAt != nil || m.ExitCode != nil || m.DurationMs != 0 {
+		t.Errorf("%+v", m)
+	}
+	m = executed(t, ended(t, 3, nil), func(x *execution) {
+		x.Cmd = []string{"look"}
+		ok(t, x.begin([]string{"look"}))
+	})
+	if m.Status != workspace.Running || m.FinishedAt == nil || m.ExitCode == nil || *m.ExitCode != 3 {
+		t.Errorf("%+v", m)
 	}
 }

@@ -19,7 +19,8 @@ import (
 // record returns the record of the current exec, which is the last one.
 func (x *execution) record() *workspace.Exec { return &x.meta.Execs[len(x.meta.Execs)-1] }
 
-// lost completes the record of an exec that died together with its task.
+// lost completes the record of an exec that died together with its task. If that exec
+// decides the run's result, the run has failed.
 func (x *execution) lost() {
 	if len(x.meta.Execs) == 0 || x.record().FinishedAt != nil {
 		return
@@ -27,6 +28,7 @@ func (x *execution) lost() {
 	now := workspace.Now()
 	x.record().FinishedAt = &now
 	x.record().Error = "lost: pipex-exec and the container ended without a status"
+	x.conclude(FailedCode)
 }
 
 // begin adds the record of this exec, before its container is created.
@@ -47,8 +49,13 @@ func (x *execution) begin(args []string) error {
 		Cmd: args, Override: len(x.Cmd) > 0, Setup: x.setup, Network: x.network(), StartedAt: workspace.Now(), Terminal: x.Terminal, LogMaxBytes: limit,
 		StdoutOffset: stdout.Size(), StderrOffset: stderr.Size(),
 	}
-	x.meta.Execs = append(x.meta.Execs, entry)
-	x.meta.Status = workspace.Running
+	m := x.meta
+	m.Execs = append(m.Execs, entry)
+	m.Status = workspace.Running
+	if !entry.Override { // from now on the record has the result of this exec, or none
+		m.StartedAt, m.FinishedAt, m.DurationMs = &entry.StartedAt, nil, 0
+		m.ExitCode, m.Reason, m.Usage = nil, "", nil
+	}
 	return x.ws.WriteMeta(x.run, x.meta)
 }
 
@@ -97,13 +104,7 @@ func (x *execution) conclude(code int) {
 	m, r := x.meta, x.record()
 	if !r.Override && !(r.Setup && code == 0) {
 		m.StartedAt, m.FinishedAt, m.DurationMs = &r.StartedAt, r.FinishedAt, r.DurationMs
-		m.ExitCode, m.Reason, m.Usage = &code, r.Error, r.Usage
-		switch {
-		case r.TimedOut:
-			m.Reason = "timed out"
-		case r.Usage != nil && r.Usage.OOMKilled:
-			m.Reason = "killed for want of memory"
-		}
+		m.ExitCode, m.Reason, m.Usage = &code, x.reason(), r.Usage
 		if r.Setup {
 			m.Reason = strings.TrimPrefix(m.Reason+", in the setup", ", ")
 		}

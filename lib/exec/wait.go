@@ -50,6 +50,7 @@ func (x *execution) remove(ctx context.Context, task *containerd.Task) (int, err
 	if err := x.cut(); err != nil {
 		return 0, err
 	}
+	x.tell()
 	if x.record().TimedOut {
 		return TimedOutCode, nil
 	}
@@ -81,6 +82,7 @@ func (x *execution) wait(ctx context.Context, task *containerd.Task) (exit conta
 		case <-kill:
 			x.Warning(task.Kill(ctx))
 		case sig := <-x.Signals:
+			x.forwarded = true
 			if sig == syscall.SIGINT || sig == syscall.SIGTERM {
 				urgent++
 			}
@@ -93,13 +95,18 @@ func (x *execution) wait(ctx context.Context, task *containerd.Task) (exit conta
 	}
 }
 
+// limit returns how long the command may run; zero for no limit.
+func (x *execution) limit() time.Duration {
+	if x.Timeout != 0 {
+		return x.Timeout
+	}
+	return time.Duration(x.meta.TimeoutMs) * time.Millisecond
+}
+
 // timeout returns a channel that fires at the command's timeout. The time counts from the
 // start of the exec, also for an exec that attached later.
 func (x *execution) timeout() <-chan time.Time {
-	limit := x.Timeout
-	if limit == 0 {
-		limit = time.Duration(x.meta.TimeoutMs) * time.Millisecond
-	}
+	limit := x.limit()
 	if limit == 0 {
 		return nil
 	}

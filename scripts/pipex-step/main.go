@@ -15,8 +15,9 @@ const help = `usage: pipex-step [OPTION...] STEP [PREPARE-OPTION...] [-- CMD [AR
 
 Runs one step as a whole: pipex-prepare, pipex-exec, pipex-commit, pipex-link. stdout
 and stderr are the container's. If the step fails, its run stays open, and a line on
-stderr names the commands that show and remove it. If a signal stops the step, the
-command gets that signal, and the run is removed.
+stderr says why and names the commands that show the run, enter and remove it. If stderr
+is no terminal, the last lines that the step wrote come before it. If a signal stops the
+step, the command gets that signal, and the run is removed.
 
   -w, --workspace WS   --workdir DIR   --address SOCKET   --namespace NS
                     for all verbs; they may also stand after STEP

@@ -75,8 +75,7 @@ func (s *step) ended(run string, status int) int {
 		}
 		return code
 	}
-	say("step %q failed with status %d; look: pipex-logs%s %s; forget: pipex-discard%s%s%s %s",
-		s.name, status, s.where(), run, s.where(), s.address, s.spaces, run)
+	s.tellFailure(run, status)
 	return s.failed(status, failure(status))
 }
 
