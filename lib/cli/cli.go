@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -23,6 +24,7 @@ import (
 	"pipex/lib/internal/userns"
 	"pipex/lib/internal/version"
 	"pipex/lib/name"
+	"pipex/lib/step"
 	"pipex/lib/workspace"
 )
 
@@ -80,7 +82,7 @@ func (v *Verb) run(args []string) int {
 		return v.fail(err)
 	}
 	status := StatusDone
-	app := v.app(func(c *cli.Context) error {
+	app := v.app(append(slices.Clone(v.Flags), globals()...), func(c *cli.Context) error {
 		call.Context = c
 		var err error
 		if err = call.check(); err == nil && c.Bool("verbose") && !trace.On() {
@@ -157,7 +159,7 @@ func init() { cli.HelpFlag, cli.VersionFlag = nil, nil } // ours are among the g
 
 // app returns an application of urfave/cli without those of its features that break the output
 // policy.
-func (v *Verb) app(action cli.ActionFunc) *cli.App {
+func (v *Verb) app(flags []cli.Flag, action cli.ActionFunc) *cli.App {
 	return &cli.App{
 		Name:                      v.Name,
 		Version:                   version.String(),
@@ -168,8 +170,8 @@ func (v *Verb) app(action cli.ActionFunc) *cli.App {
 		UseShortOptionHandling:    true,
 		Writer:                    os.Stdout,
 		ErrWriter:                 io.Discard,
-		Flags:                     append(append([]cli.Flag{}, v.Flags...), globals()...),
-		OnUsageError:              func(_ *cli.Context, err error, _ bool) error { return v.usage(err) },
+		Flags:                     flags,
+		OnUsageError:              func(_ *cli.Context, err error, _ bool) error { return v.usage(err, flags) },
 		ExitErrHandler:            func(*cli.Context, error) {},
 		Action: func(c *cli.Context) error {
 			switch {
@@ -184,22 +186,49 @@ func (v *Verb) app(action cli.ActionFunc) *cli.App {
 	}
 }
 
-// usage turns the flag package's error into a [*name.UsageError] in our words.
-func (v *Verb) usage(err error) error {
+// usage turns the flag package's error into a [*name.UsageError] in our words. flags are the
+// options that there are.
+func (v *Verb) usage(err error, flags []cli.Flag) error {
 	msg := err.Error()
 	if option, ok := strings.CutPrefix(msg, "flag provided but not defined: -"); ok {
+		option = strings.TrimPrefix(option, "-")
+		if near := near(option, flags); near != "" {
+			return name.Usage("unknown option %q; did you mean --%s?", "--"+option, near)
+		}
 		dash := "--"
-		if len(strings.TrimPrefix(option, "-")) == 1 {
+		if len(option) == 1 {
 			dash = "-"
 		}
-		msg = fmt.Sprintf("unknown option %q", dash+strings.TrimPrefix(option, "-"))
+		msg = fmt.Sprintf("unknown option %q", dash+option)
 	} else if option, ok := strings.CutPrefix(msg, "flag needs an argument: "); ok {
 		msg = fmt.Sprintf("option %q needs a value", "-"+option)
 	} else if value, option, ok := strings.Cut(msg, " for flag -"); ok {
 		option, _, _ = strings.Cut(option, ":")
-		msg = fmt.Sprintf("%s for --%s", value, option)
+		return name.Usage("%s", invalid(strings.TrimPrefix(value, "invalid value "), option, flags))
 	}
 	return name.Usage("%s; %s --help lists the options", msg, v.Name)
+}
+
+// near returns the long option that a misspelt one was meant to be, or "".
+func near(option string, flags []cli.Flag) string {
+	var known []string
+	for _, f := range flags {
+		if long := f.Names()[0]; len(long) > 1 {
+			known = append(known, long)
+		}
+	}
+	return name.Near(option, known)
+}
+
+// invalid says what is wrong with an option's value, which is quoted.
+func invalid(value, option string, flags []cli.Flag) string {
+	for _, f := range flags {
+		if _, ok := f.(*cli.DurationFlag); ok && slices.Contains(f.Names(), option) {
+			text, _ := strconv.Unquote(value)
+			return fmt.Sprintf("--%s %s: %s", option, value, step.WrongDuration(text))
+		}
+	}
+	return fmt.Sprintf("invalid value %s for --%s", value, option)
 }
 
 // check refuses operands that look like options, and options with an empty value, since most

@@ -116,10 +116,13 @@ func TestWrongUsage(t *testing.T) {
 		want string
 	}{
 		{[]string{"--nope"}, `unknown option "--nope"; pipex-try --help lists the options`},
+		{[]string{"--txt=a"}, `unknown option "--txt"; did you mean --text?`},
+		{[]string{"--wrokspace", "a"}, `unknown option "--wrokspace"; did you mean --workspace?`},
 		{[]string{"-n"}, `unknown option "-n"; `},
 		{[]string{"--text"}, `option "--text" needs a value; `},
 		{[]string{"--text", ""}, `--text is empty`},
-		{[]string{"--timeout", "soon"}, `invalid value "soon" for --timeout; `},
+		{[]string{"--timeout", "soon"}, `--timeout "soon": a time is wanted, such as 90s or 1h30m`},
+		{[]string{"--timeout", "5"}, `--timeout "5": a unit is wanted, such as 5s or 5m`},
 		{[]string{"a", "-z"}, `"-z" stands after an operand; options come first: pipex-try [OPTION]... RUN...`},
 		{[]string{"a", "--", "-z"}, `"-z" stands after an operand; `},
 	} {

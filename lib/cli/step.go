@@ -79,8 +79,10 @@ func ParseStep(args []string, more ...cli.Flag) (*Call, error) {
 	v := &Verb{Name: "pipex-prepare", Synopsis: []string{"[OPTION]... [-- COMMAND [ARG]...]"}, Command: true}
 	options, command, _ := cut(args)
 	call := &Call{verb: v, Command: command}
-	app := v.app(nil)
-	app.Flags = occurring(options, more)
+	app := v.app(occurring(options, more), nil)
+	app.OnUsageError = func(_ *cli.Context, err error, _ bool) error {
+		return v.usage(err, slices.Concat(PrepareFlags(), globals(), more))
+	}
 	app.Action = func(c *cli.Context) error { // --help is only read, too
 		call.Context = c
 		if err := call.check(); err != nil {

@@ -1,5 +1,5 @@
-// Package name says what a valid name is, makes ids, and defines the error for wrong
-// usage. It touches no files and takes no locks.
+// Package name says what a valid name is, makes ids, finds the name that a misspelt one
+// was meant to be, and defines the error for wrong usage. It touches no files and takes no locks.
 package name
 
 import (

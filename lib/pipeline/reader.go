@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/xrash/smetrics"
 	"go.yaml.in/yaml/v3"
 
 	"pipex/lib/name"
@@ -84,14 +83,9 @@ func (r *reader) object(n *yaml.Node, what string, keys ...string) object {
 	return o
 }
 
-// suggest is the known name that one may have been meant to be, or all of them.
-func suggest(name string, known []string) string {
-	best, distance := "", 3
-	for _, k := range known {
-		if d := smetrics.WagnerFischer(strings.ToLower(name), strings.ToLower(k), 1, 1, 1); d < distance && d < len(k) {
-			best, distance = k, d
-		}
-	}
+// suggest is the known name that a word may have been meant to be, or all of them.
+func suggest(word string, known []string) string {
+	best := name.Near(word, known)
 	if best == "" {
 		return "known are " + strings.Join(known, ", ")
 	}

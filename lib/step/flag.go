@@ -2,6 +2,7 @@ package step
 
 import (
 	"bufio"
+	"fmt"
 	"math"
 	"os"
 	"regexp"
@@ -127,9 +128,17 @@ func ParseAge(s string) (time.Duration, error) {
 		d = time.Duration(n) * day
 	}
 	if err != nil || d < 0 {
-		return 0, name.Usage("invalid age %q: such as 90s, 12h or 30d", s)
+		return 0, name.Usage("invalid age %q: %s, or 30d", s, WrongDuration(s))
 	}
 	return d, nil
+}
+
+// WrongDuration says what is wrong with a text that is not a duration.
+func WrongDuration(s string) string {
+	if s != "" && strings.Trim(s, "0123456789.") == "" {
+		return fmt.Sprintf("a unit is wanted, such as %ss or %sm", s, s)
+	}
+	return "a time is wanted, such as 90s or 1h30m"
 }
 
 // ReadEnvFile adds the variables of a file to env, one K=V per line, as docker's

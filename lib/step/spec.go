@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"strconv"
 	"strings"
@@ -255,8 +256,11 @@ func (d *Duration) UnmarshalJSON(data []byte) error {
 		return errors.New(`a duration is a string such as "90s"`)
 	}
 	v, err := time.ParseDuration(s)
+	if err != nil {
+		return fmt.Errorf("duration %q: %s", s, WrongDuration(s))
+	}
 	*d = Duration(v)
-	return err
+	return nil
 }
 
 // maxSpec is the greatest size of a specification that is read, in bytes.

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"pipex/lib/name"
 )
 
 // step is one call of pipex-step.
@@ -59,9 +61,38 @@ func parse(args []string) (s *step, err error) {
 	case s.name == "":
 		return s, errors.New("the name of a STEP is wanted")
 	case s.name[0] == '-':
+		if near := misspelt(s.name); near != "" {
+			return s, fmt.Errorf("unknown option %q; did you mean %s?", s.name, near)
+		}
 		return s, fmt.Errorf("%q stands before STEP; prepare's options come after it", s.name)
 	}
 	return s, nil
+}
+
+// own are the options that pipex-prepare does not have. It refuses a misspelt one that
+// stands after STEP, and cannot say what it was meant to be.
+var own = []string{"retries", "retry-delay", "allow-failure", "stamp", "tried"}
+
+// misspelt returns the option of ours that another one was meant to be, or "".
+func misspelt(option string) string {
+	option, _, _ = strings.Cut(option, "=")
+	long, ok := strings.CutPrefix(option, "--")
+	if near := name.Near(long, own); ok && near != "" {
+		return "--" + near
+	}
+	return ""
+}
+
+// explainUsage says which of our options those that pipex-prepare refused were meant to be.
+func (s *step) explainUsage() {
+	for _, option := range s.prepare {
+		if option == "--" {
+			return
+		}
+		if near := misspelt(option); near != "" {
+			say("%q: did you mean %s?", option, near)
+		}
+	}
 }
 
 // set sets an option that takes a value, and says whether there is such an option.
@@ -82,9 +113,9 @@ func (s *step) set(option, value string) (known bool, err error) {
 			return true, errors.New("--retries takes a number")
 		}
 	case "--retry-delay":
-		seconds, err := strconv.ParseFloat(value, 64)
+		seconds, err := strconv.ParseFloat(strings.TrimSuffix(value, "s"), 64)
 		if err != nil || !(seconds >= 0 && seconds < 1e9) {
-			return true, errors.New("--retry-delay takes seconds")
+			return true, errors.New("--retry-delay takes seconds, such as 5 or 0.5s")
 		}
 		s.delay = time.Duration(seconds * float64(time.Second))
 	case "--stamp":

@@ -35,6 +35,9 @@ func (s *step) run() int {
 			return s.failed(status, event{Event: "STEP_SKIPPED", Reason: "dependency"})
 		case statusCannot:
 			run = ""
+		case statusUsage:
+			s.explainUsage()
+			return s.failed(status, failure(status))
 		default:
 			return s.failed(status, failure(status))
 		}
