@@ -37,7 +37,7 @@ func StepFlags() []cli.Flag {
 		&cli.StringFlag{Name: "setup-network", Usage: "network `NET` of the setup: host (default), none, bridge, cni:NAME"},
 		&cli.StringSliceFlag{Name: "setup-cache", Usage: "cache for the setup only: `NAME:PATH[:ro|:exclusive]`"},
 		&cli.StringSliceFlag{Name: "env", Usage: "environment variable `K=V`, or K to take its value from the caller"},
-		&cli.StringSliceFlag{Name: "env-file", Usage: "`FILE` with K=V lines; --env overrides it"},
+		&cli.StringSliceFlag{Name: "env-file", Usage: "variables from `FILE`, in dotenv form; --env overrides it"},
 		&cli.StringSliceFlag{Name: "secret", Usage: "secret in /run/secrets/NAME, read by exec from the variable NAME or FILE: `NAME[=FILE]`"},
 		&cli.StringSliceFlag{Name: "secret-env", Usage: "the same, and also as the step's variable NAME: `NAME[=FILE]`"},
 		&cli.StringFlag{Name: "cwd", Usage: "working directory `PATH` (the image's)"},

@@ -220,7 +220,7 @@ func TestOtherErrors(t *testing.T) {
 		t.Error(err)
 	}
 	_, err = load(t, "p.yaml", good, Options{EnvFile: "none"})
-	if err == nil || err.Error() != `cannot read "none": no such file or directory` {
+	if err == nil || err.Error() != `cannot read the env file: open none: no such file or directory` {
 		t.Error(err)
 	}
 	for path, want := range map[string]string{

@@ -137,8 +137,9 @@ func Load(path string, opt Options) (*Pipeline, error) {
 	}
 	var env map[string]string
 	if opt.EnvFile != "" {
-		if env, err = readEnvFile(opt.EnvFile); err != nil {
-			return nil, err
+		env = map[string]string{}
+		if err := step.ReadEnvFile(opt.EnvFile, env); err != nil {
+			return nil, fmt.Errorf("cannot read the env file: %w", err)
 		}
 	}
 	if opt.Lookup == nil {

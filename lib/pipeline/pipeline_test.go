@@ -34,36 +34,6 @@ func TestSlug(t *testing.T) {
 	}
 }
 
-func TestParseEnv(t *testing.T) {
-	for text, want := range map[string]map[string]string{
-		"A=1\nB = 2 \n  C=3":                   {"A": "1", "B": "2", "C": "3"},
-		"A=1\r\nB=2\r\n":                       {"A": "1", "B": "2"},
-		"export A=1\nexport  B=2":              {"A": "1", "B": "2"},
-		"A: 1\nB:2\nC=x":                       {"A": "1", "C": "x"},
-		"a.b-c_D=1":                            {"a.b-c_D": "1"},
-		"A=\nB= \nC=x":                         {"A": "", "B": "", "C": "x"},
-		"A\nB=1\n=x\nno line\n":                {"B": "1"},
-		"# c\n#A=1\nB=val#x\nC=v # x":          {"B": "val", "C": "v"},
-		"A='a # b' # c\nB=\"#\"":               {"A": "a # b", "B": "#"},
-		"A='a\nb'\nB=\"c\nd\"\nC=`e'f\"`\nD=1": {"A": "a\nb", "B": "c\nd", "C": "e'f\"", "D": "1"},
-		`A="a\nb\tc"` + "\n" + `B='a\nb'`:      {"A": "a\nb\\tc", "B": `a\nb`},
-		`A="say \"x\""`:                        {"A": `say \"x\"`},
-		`A='it\'s'`:                            {"A": `it\'s`},
-		"A=\"open\nB=2":                        {"A": `"open`, "B": "2"},
-		"A='x' y\nB='it''s'\nC=a'b'":           {"A": "'x' y", "B": "it''s", "C": "a'b'"},
-		"A=1\nA=2":                             {"A": "2"},
-		"A=$B ${B}\nB=x\\nD=$A":                {"A": "$B ${B}", "B": `x\nD=$A`},
-		"A=b=c":                                {"A": "b=c"},
-		"":                                     {},
-		"\n\n A=1\n\n\n":                       {"A": "1"},
-		"URL=http://x/y?z=1\nPEM=\"-\nabc\n-\"\n": {"URL": "http://x/y?z=1", "PEM": "-\nabc\n-"},
-	} {
-		if got := parseEnv(text); !reflect.DeepEqual(got, want) {
-			t.Errorf("%q: %q, not %q", text, got, want)
-		}
-	}
-}
-
 func TestRawStep(t *testing.T) {
 	s := one(t, `id: a
 name: A & B

@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"maps"
-	"os"
 	"slices"
 	"time"
 
@@ -210,11 +209,11 @@ func (b *builder) variables(o object) map[string]string {
 		before := len(b.absent)
 		file := o.exists("envFile", text)
 		if file != "" && len(b.absent) == before {
-			data, err := os.ReadFile(file)
-			if err != nil {
+			own := map[string]string{}
+			if err := step.ReadEnvFile(file, own); err != nil {
 				o.fail(o.get("envFile"), "envFile: cannot use %q: %v", text, reason(err))
 			}
-			add(parseEnv(string(data)))
+			add(own)
 		}
 	}
 	add(o.environment("env"))

@@ -1,10 +1,8 @@
 package step
 
 import (
-	"bufio"
 	"fmt"
 	"math"
-	"os"
 	"regexp"
 	"strconv"
 	"strings"
@@ -139,32 +137,4 @@ func WrongDuration(s string) string {
 		return fmt.Sprintf("a unit is wanted, such as %ss or %sm", s, s)
 	}
 	return "a time is wanted, such as 90s or 1h30m"
-}
-
-// ReadEnvFile adds the variables of a file to env, one K=V per line, as docker's
-// --env-file does. It skips blank lines and lines that start with #. Quotes are part
-// of the value. Unlike docker it refuses a line of K alone.
-func ReadEnvFile(path string, env map[string]string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	lines := bufio.NewScanner(f)
-	lines.Buffer(nil, maxSpec)
-	for n := 1; lines.Scan(); n++ {
-		line := strings.TrimLeft(lines.Text(), " \t")
-		if n == 1 {
-			line = strings.TrimPrefix(line, "\ufeff")
-		}
-		if line == "" || line[0] == '#' {
-			continue
-		}
-		key, value, ok := strings.Cut(line, "=")
-		if !ok || key == "" || strings.ContainsAny(key, " \t") {
-			return name.Usage("%s:%d: not K=V: %q", path, n, line)
-		}
-		env[key] = value
-	}
-	return lines.Err()
 }

@@ -2,9 +2,6 @@ package step
 
 import (
 	"errors"
-	"maps"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -106,29 +103,6 @@ func TestParseEnv(t *testing.T) {
 	}
 }
 
-func readEnv(t *testing.T, text string) (map[string]string, error) {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "env")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	env := map[string]string{"OLD": "1", "B": "old"}
-	return env, ReadEnvFile(path, env)
-}
-
-func TestReadEnvFile(t *testing.T) {
-	env, err := readEnv(t, "\ufeff# comment\n\n  A=1\nB=\"quoted # not a comment\" \r\nC=\nD=a=b")
-	want := map[string]string{"OLD": "1", "A": "1", "B": "\"quoted # not a comment\" ", "C": "", "D": "a=b"}
-	if err != nil || !maps.Equal(env, want) {
-		t.Errorf("%q, %v", env, err)
-	}
-	for _, text := range []string{"A", "=1", "export A=1", "A =1", "x\x00\nB"} {
-		if _, err := readEnv(t, text); err == nil || !strings.Contains(err.Error(), "env:") {
-			t.Errorf("%q: %v", text, err)
-		}
-	}
-}
-
 // What is accepted holds what was said, and makes a spec that passes or is
 // refused for a reason; nothing else comes of any text.
 func FuzzFlags(f *testing.F) {
@@ -200,25 +174,4 @@ func optional(separator, text string) string {
 		return ""
 	}
 	return separator + text
-}
-
-func FuzzEnvFile(f *testing.F) {
-	for _, text := range []string{"A=1\nB=2\n", "# x\n\n", "\ufeffA=1", "A", "=", "A=\x00", "A=1\r\n", strings.Repeat("x", 700) + "=1"} {
-		f.Add(text)
-	}
-	path := filepath.Join(f.TempDir(), "env")
-	f.Fuzz(func(t *testing.T, text string) {
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		env := map[string]string{}
-		if ReadEnvFile(path, env) != nil {
-			return
-		}
-		for key, value := range env {
-			if key == "" || strings.ContainsAny(key, "= \t\n") || !strings.Contains(text, key+"="+value) {
-				t.Errorf("%q=%q was read from %q", key, value, text)
-			}
-		}
-	})
 }
