@@ -48,7 +48,7 @@ func registry(ts *testscript.TestScript, neg bool, args []string) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintln(log, r.Method, r.URL.Path)
 		digest := r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]
-		if strings.HasPrefix(r.URL.Path, "/v2/"+args[0]+"/manifests/") {
+		if strings.HasPrefix(r.URL.Path, "/v2/"+args[0]+"/manifests/") && (digest == image.Digest || !strings.HasPrefix(digest, "sha256:")) {
 			digest = image.Digest
 			w.Header().Set("Content-Type", image.MediaType)
 		}

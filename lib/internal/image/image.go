@@ -68,6 +68,7 @@ type resolver struct {
 	// snapshotter is the snapshotter that unpacks layers.
 	snapshotter string
 	platform    platforms.MatchComparer
+	pulled      bool // by this call
 }
 
 // Resolve finds the image ref, fetches it as opt.Pull says, and unpacks it. Afterwards only
@@ -86,7 +87,7 @@ func Resolve(ctx context.Context, c *containerd.Client, ref string, opt Options)
 		if err != nil {
 			return nil, name.Usage("invalid platform %q: OS/ARCH[/VARIANT], such as linux/arm64", opt.Platform)
 		}
-		r.platform = platforms.Only(p)
+		r.platform = platforms.OnlyStrict(p) // and not one that this one can run, too
 	}
 	ctx = namespaces.WithNamespace(ctx, c.Namespace)
 	record, err := r.find(ctx, ref, opt.Pull)
@@ -94,7 +95,7 @@ func Resolve(ctx context.Context, c *containerd.Client, ref string, opt Options)
 		return nil, err
 	}
 	img, err := r.open(ctx, *record)
-	if errdefs.IsNotFound(err) && opt.Pull == step.PullMissing {
+	if errdefs.IsNotFound(err) && opt.Pull == step.PullMissing && !r.pulled {
 		// The image is here only for other platforms, or is incomplete.
 		if img, pullErr := r.again(ctx, ref); pullErr == nil {
 			return img, nil
@@ -193,6 +194,11 @@ func (r *resolver) open(ctx context.Context, record images.Image) (*Image, error
 	var spec ocispec.Image
 	if err := json.Unmarshal(data, &spec); err != nil {
 		return nil, fmt.Errorf("its configuration is damaged: %w", err)
+	}
+	// containerd looks at the platforms of an index only. Without --platform, an image
+	// that is for another one may run all the same, by an emulator.
+	if r.Platform != "" && images.IsManifestType(record.Target.MediaType) && !r.platform.Match(spec.Platform) {
+		return nil, fmt.Errorf("image for another platform: %w", errdefs.ErrNotFound)
 	}
 	chain := identity.ChainID(spec.RootFS.DiffIDs).String()
 	_, err = r.client.SnapshotService(r.snapshotter).Stat(ctx, chain)

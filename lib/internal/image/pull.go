@@ -9,6 +9,7 @@ import (
 
 	client "github.com/containerd/containerd"
 	"github.com/containerd/containerd/content"
+	"github.com/containerd/containerd/errdefs"
 	"github.com/containerd/containerd/images"
 	"github.com/containerd/containerd/remotes"
 	"github.com/containerd/containerd/remotes/docker"
@@ -29,19 +30,40 @@ func (r *resolver) pull(ctx context.Context, ref, full string) (*images.Image, e
 		return nil, err
 	}
 	defer done()
+	registry := docker.NewResolver(docker.ResolverOptions{Hosts: r.hosts(ctx)})
 	watch := r.watch(ctx, ref)
 	img, err := r.client.Pull(ctx, full,
 		client.WithPullUnpack,
 		client.WithPullSnapshotter(r.snapshotter),
 		client.WithPlatformMatcher(r.platform),
 		client.WithImageHandlerWrapper(watch.wrap),
-		client.WithResolver(docker.NewResolver(docker.ResolverOptions{Hosts: r.hosts(ctx)})))
+		client.WithResolver(registry))
 	watch.end(err == nil)
+	if errdefs.IsNotFound(err) {
+		if has := r.published(ctx, registry, full); has != "" {
+			return nil, fmt.Errorf("%w %q for platform %s; its registry has it for %s", ErrMissing, ref, r.wanted(), has)
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w %q in containerd's namespace %q, and it cannot be pulled: %w; pipex-image makes or imports one", ErrMissing, ref, r.here, err)
 	}
+	r.pulled = true
 	record := img.Metadata()
 	return &record, nil
+}
+
+// published lists the platforms for which a registry has an image that was just fetched in
+// vain: its index is here. It returns "" if there is no such index.
+func (r *resolver) published(ctx context.Context, registry remotes.Resolver, full string) string {
+	_, target, err := registry.Resolve(ctx, full)
+	if err != nil || !images.IsIndexType(target.MediaType) {
+		return ""
+	}
+	list, err := images.Platforms(ctx, r.client.ContentStore(), target)
+	if err != nil {
+		return ""
+	}
+	return format(list)
 }
 
 // again fetches an image that is here only for other platforms.
@@ -71,6 +93,10 @@ func (r *resolver) available(ctx context.Context, record images.Image) string {
 	if err != nil || len(list) == 0 {
 		return "none"
 	}
+	return format(list)
+}
+
+func format(list []ocispec.Platform) string {
 	var texts []string
 	for _, p := range list {
 		texts = append(texts, platforms.Format(p))
