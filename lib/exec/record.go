@@ -53,10 +53,21 @@ func (x *execution) begin(args []string) error {
 	m.Execs = append(m.Execs, entry)
 	m.Status = workspace.Running
 	if !entry.Override { // from now on the record has the result of this exec, or none
-		m.StartedAt, m.FinishedAt, m.DurationMs = &entry.StartedAt, nil, 0
+		m.StartedAt, m.FinishedAt, m.DurationMs = x.since(), nil, 0
 		m.ExitCode, m.Reason, m.Usage = nil, "", nil
 	}
 	return x.ws.WriteMeta(x.run, x.meta)
+}
+
+// since returns when what the current exec decides began: its setup, if it had one just before.
+func (x *execution) since() *workspace.Time {
+	execs := x.meta.Execs
+	first := len(execs) - 1
+	if first > 0 && execs[first-1].Setup && !execs[first].Setup {
+		first--
+	}
+	start := execs[first].StartedAt
+	return &start
 }
 
 // end records how the exec ended. actual is the command's own exit status; nil if there
@@ -103,7 +114,8 @@ func (x *execution) cut() error {
 func (x *execution) conclude(code int) {
 	m, r := x.meta, x.record()
 	if !r.Override && !(r.Setup && code == 0) {
-		m.StartedAt, m.FinishedAt, m.DurationMs = &r.StartedAt, r.FinishedAt, r.DurationMs
+		m.StartedAt, m.FinishedAt = x.since(), r.FinishedAt
+		m.DurationMs = m.FinishedAt.Sub(m.StartedAt.Time).Milliseconds()
 		m.ExitCode, m.Reason, m.Usage = &code, x.reason(), r.Usage
 		if r.Setup {
 			m.Reason = strings.TrimPrefix(m.Reason+", in the setup", ", ")
