@@ -46,7 +46,7 @@ var unlinked = map[string][]string{
 	"pipex/cmd/pipex-commit":   {"google.golang.org/grpc", "github.com/containerd/", "container-device-interface", "containernetworking"},
 	"pipex/cmd/pipex-discard":  {"container-device-interface", "pipex/lib/internal/oci", "pipex/lib/internal/image"},
 	"pipex/cmd/pipex-prune":    {"container-device-interface", "pipex/lib/internal/oci", "pipex/lib/internal/image"},
-	"pipex/scripts/pipex-step": {"google.golang.org/grpc", "github.com/containerd/", "pipex/lib/cli", "pipex/lib/step", "pipex/lib/workspace", "pipex/lib/internal"},
+	"pipex/scripts/pipex-step": {"google.golang.org/grpc", "github.com/containerd/", "github.com/urfave/", "container-device-interface", "containernetworking"},
 	"pipex/cmd/pipex-exec":     {"pipex/lib/internal/image", "oras.land", "go.yaml.in"},
 }
 

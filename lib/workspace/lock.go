@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"pipex/lib/name"
 )
 
 // All locks are open-file-description byte-range locks (fcntl(2), F_OFD_SETLK) on one
@@ -26,6 +28,9 @@ import (
 //	           it fails and names the holder, and prune keeps the run. prune
 //	           tests the lock first (F_OFD_GETLK), and takes it only to remove
 //	           the run.
+//	step       exclusive: pipex-step, from before prepare until after link, so that
+//	           two of them do not run one step at once. Nothing waits for it while
+//	           it holds another lock.
 //	cache      exclusive: exec, for an exclusive cache, while the command runs.
 //	           Several caches are locked in order of their names.
 //	workspace  shared: prepare, link and commit, while they add a reference to a
@@ -34,10 +39,10 @@ import (
 //	state      exclusive: link, while it changes a link and state.json; prune,
 //	           when it makes state.json agree with the links.
 //
-// To avoid deadlocks, locks are taken in the order cache, workspace, state. A run's
+// To avoid deadlocks, locks are taken in the order step, cache, workspace, state. A run's
 // lock may be taken at any point, since waiting for it is bounded.
 //
-// The holder of a run or a cache is written to .pipex/holders, for error messages.
+// The holder of a run, a step or a cache is written to .pipex/holders, for error messages.
 // Nothing is decided by it.
 const (
 	workspaceByte = 0
@@ -158,21 +163,37 @@ func (ws *Workspace) look(at int64) (bool, error) {
 // ctx ends. If another process holds it, waiting, which may be nil, is called once with
 // a [*BusyError].
 func (ws *Workspace) HoldCache(ctx context.Context, cache, verb string, waiting func(error)) (*Lock, error) {
-	l, err := ws.try(unix.F_WRLCK, offset("cache", cache))
-	if isHeld(err) {
+	return ws.hold(ctx, "cache", cache, verb, func(busy *BusyError) {
 		if waiting != nil {
-			waiting(&BusyError{What: fmt.Sprintf("cache %q", cache), By: ws.holder("cache", cache)})
+			waiting(busy)
 		}
-		l, err = ws.wait(ctx, unix.F_WRLCK, offset("cache", cache))
+	})
+}
+
+// HoldStep takes the lock of a step for verb, which prepares, executes, commits and links
+// a run of it. It waits for the lock until ctx ends. If another process holds it, waiting
+// is called once with a [*BusyError]. The caller holds no other lock.
+func (ws *Workspace) HoldStep(ctx context.Context, step, verb string, waiting func(*BusyError)) (*Lock, error) {
+	if err := name.Check("step", step); err != nil {
+		return nil, err
+	}
+	return ws.hold(ctx, "step", step, verb, waiting)
+}
+
+func (ws *Workspace) hold(ctx context.Context, kind, name, verb string, waiting func(*BusyError)) (*Lock, error) {
+	l, err := ws.try(unix.F_WRLCK, offset(kind, name))
+	if isHeld(err) {
+		waiting(&BusyError{What: fmt.Sprintf("%s %q", kind, name), By: ws.holder(kind, name)})
+		l, err = ws.wait(ctx, unix.F_WRLCK, offset(kind, name))
 	}
 	if err != nil {
 		return nil, err
 	}
-	ws.tellHolder(l, "cache", cache, verb)
+	ws.tellHolder(l, kind, name, verb)
 	return l, nil
 }
 
-// offset returns the byte of the lock file for a run or a cache: 62 bits of a hash of
+// offset returns the byte of the lock file for a run, a step or a cache: 62 bits of a hash of
 // its name, above the fixed bytes. If two names had the same byte, one would wait for
 // the other; nothing worse.
 func offset(kind, name string) int64 {

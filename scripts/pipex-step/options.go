@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"pipex/lib/name"
+	"pipex/lib/workspace"
 )
 
 // step is one call of pipex-step.
@@ -21,6 +22,7 @@ type step struct {
 	allowFailure    bool
 	stamp, tried    string
 	address, spaces string // as options, for the hint after a failure
+	held            *workspace.Lock
 }
 
 // parse reads the arguments. Options for all verbs become environment variables, which

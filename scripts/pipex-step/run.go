@@ -24,7 +24,7 @@ type record struct {
 func (s *step) run() int {
 	s.event(event{Event: "STEP_STARTING"})
 	for attempt := 0; ; attempt++ {
-		run, status := s.output("pipex-prepare", append([]string{"--step", s.name}, s.prepare...)...)
+		run, status := s.prepareHeld()
 		var stopped syscall.Signal
 		switch status {
 		case 0:
