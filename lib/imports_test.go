@@ -23,6 +23,7 @@ var layers = [][]string{
 	{"internal/image", "internal/oci"},
 	{"run"},
 	{"run/reap", "prepare", "exec"},
+	{"shell"},
 	{"pipeline/jexl"},
 	{"pipeline"},
 	{"cli"},

@@ -65,9 +65,12 @@ func StepFlags() []cli.Flag {
 func PrepareFlags() []cli.Flag {
 	return append(StepFlags(),
 		&cli.StringFlag{Name: "run-id", Usage: "use `RUN` as the id instead of a new one"},
-		&cli.StringFlag{Name: "hosts-dir", Usage: "`DIR` of containerd's hosts.toml files, by registry (" + defaultHostsDir + ")", Value: defaultHostsDir},
+		HostsDir,
 		&cli.BoolFlag{Name: "cached", Usage: "if a committed, successful run has the same fingerprint, print it and exit 3"})
 }
+
+// HostsDir is the option of programs that fetch images.
+var HostsDir = &cli.StringFlag{Name: "hosts-dir", Usage: "`DIR` of containerd's hosts.toml files, by registry (" + defaultHostsDir + ")", Value: defaultHostsDir}
 
 // defaultHostsDir is the directory that containerd's documentation uses.
 const defaultHostsDir = "/etc/containerd/certs.d"

@@ -57,6 +57,11 @@ func (x *execution) container() (*oci.Container, error) {
 	if err := x.secrets(c); err != nil {
 		return nil, err
 	}
+	if x.view != nil {
+		if err := x.look(c); err != nil {
+			return nil, err
+		}
+	}
 	return c, x.mounts(c)
 }
 
@@ -151,7 +156,10 @@ func (x *execution) mounts(c *oci.Container) error {
 		c.Mounts = append(c.Mounts, oci.Mount{Source: source, Destination: destination, ReadOnly: readOnly, Trusted: trusted})
 		return nil
 	}
-	errs := []error{add("the output", x.run.Artifacts(), x.meta.Output, false, false)}
+	var errs []error
+	if x.view == nil {
+		errs = append(errs, add("the output", x.run.Artifacts(), x.meta.Output, false, false))
+	}
 	for _, in := range x.meta.Inputs {
 		if in.MountedAs == "" {
 			continue

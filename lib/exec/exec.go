@@ -131,6 +131,8 @@ type execution struct {
 	setup bool
 	// forwarded says that the command was sent a signal of the caller's.
 	forwarded bool
+	// view is what a draft is a view of; nil for a run.
+	view *View
 	// restore restores the state of the caller's terminal; nil if it was not changed.
 	restore func()
 }

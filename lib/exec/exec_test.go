@@ -483,7 +483,7 @@ func TestBegin(t *testing.T) {
 func TestInterruptible(t *testing.T) {
 	signals := make(chan os.Signal, 1)
 	x := &execution{Options: Options{Signals: signals}}
-	ctx, done := x.interruptible(t.Context())
+	ctx, done := Interruptible(t.Context(), x.Signals)
 	signals <- syscall.SIGTERM
 	<-ctx.Done()
 	var interrupted *InterruptedError
@@ -492,7 +492,7 @@ func TestInterruptible(t *testing.T) {
 	}
 	done()
 
-	_, done = x.interruptible(t.Context())
+	_, done = Interruptible(t.Context(), x.Signals)
 	done()
 	signals <- syscall.SIGINT
 	select {
@@ -501,7 +501,7 @@ func TestInterruptible(t *testing.T) {
 		t.Error("the command's signal was taken")
 	}
 	x.Signals = nil
-	_, done = x.interruptible(t.Context())
+	_, done = Interruptible(t.Context(), x.Signals)
 	done()
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"sort"
 	"syscall"
@@ -95,7 +96,7 @@ func (x *execution) holdCaches(ctx context.Context) error {
 		}
 	}
 	sort.Strings(names)
-	ctx, done := x.interruptible(ctx)
+	ctx, done := Interruptible(ctx, x.Signals)
 	defer done()
 	for _, name := range names {
 		lock, err := x.ws.HoldCache(ctx, name, "exec", x.Warning)
@@ -109,15 +110,16 @@ func (x *execution) holdCaches(ctx context.Context) error {
 	return nil
 }
 
-// interruptible returns a context that a signal ends, for the time before there is a
-// command to forward signals to. After done, signals no longer end it.
-func (x *execution) interruptible(ctx context.Context) (_ context.Context, done func()) {
+// Interruptible returns a context that a signal ends, for the time before there is a
+// command to forward signals to. The cause is an [*InterruptedError]. After done, signals
+// no longer end it.
+func Interruptible(ctx context.Context, signals <-chan os.Signal) (_ context.Context, done func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	finished, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
 		select {
-		case sig := <-x.Signals:
+		case sig := <-signals:
 			cancel(&InterruptedError{sig.(syscall.Signal)})
 		case <-finished:
 		}

@@ -27,7 +27,7 @@ import (
 //	           A verb waits only as long as a killed process needs to die; then
 //	           it fails and names the holder, and prune keeps the run. prune
 //	           tests the lock first (F_OFD_GETLK), and takes it only to remove
-//	           the run.
+//	           the run. shared: shell, while a command looks at the run.
 //	step       exclusive: pipex-step, from before prepare until after link, so that
 //	           two of them do not run one step at once. Nothing waits for it while
 //	           it holds another lock.
@@ -125,6 +125,21 @@ func (ws *Workspace) HoldRun(id, verb string) (*Lock, error) {
 	defer cancel()
 	l, err := ws.wait(ctx, unix.F_WRLCK, offset("run", id))
 	if isHeld(err) || errors.Is(err, context.DeadlineExceeded) {
+		return nil, &BusyError{What: fmt.Sprintf("run %q", id), By: ws.holder("run", id)}
+	}
+	if err != nil {
+		return nil, err
+	}
+	ws.tellHolder(l, "run", id, verb)
+	return l, nil
+}
+
+// LookAt takes the lock of a run, shared, for verb, which does not change the run. While
+// it is held, no verb changes or removes the run. If another process holds the run to
+// change it, the error is a [*BusyError].
+func (ws *Workspace) LookAt(id, verb string) (*Lock, error) {
+	l, err := ws.try(unix.F_RDLCK, offset("run", id))
+	if isHeld(err) {
 		return nil, &BusyError{What: fmt.Sprintf("run %q", id), By: ws.holder("run", id)}
 	}
 	if err != nil {

@@ -137,7 +137,7 @@ func (ws *Workspace) active(keep []string) (map[string]bool, error) {
 		active[entry.RunID] = true
 	}
 	// Read drafts first: a draft that is renamed to staging in between is seen there.
-	drafts, err := ws.list(private+"/new", ws.draft)
+	drafts, err := ws.Drafts()
 	if err != nil {
 		return nil, err
 	}

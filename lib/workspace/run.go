@@ -122,40 +122,19 @@ func (ws *Workspace) stage(m *Meta, shared *Lock, fill func(Run) error) (run Run
 	if _, err := ws.Run(m.RunID); err == nil {
 		return run, ErrExists
 	}
-	if err := ws.ensure(stagingDir, runsDir, private+"/new"); err != nil {
+	if err := ws.ensure(stagingDir, runsDir); err != nil {
 		return run, err
 	}
 	// Build the run outside staging, so that nobody lists it incomplete.
-	draft := ws.draft(m.RunID)
-	if err := os.Mkdir(draft.Dir, 0o777); err != nil {
-		// We hold the run's lock, so a crash left this.
-		if err := os.RemoveAll(draft.Dir); err != nil {
-			return run, err
-		}
-		if err := os.Mkdir(draft.Dir, 0o777); err != nil {
-			return run, err
-		}
+	draft, err := ws.Draft(m)
+	if err != nil {
+		return run, err
 	}
 	defer func() {
 		if err != nil {
 			os.RemoveAll(draft.Dir)
 		}
 	}()
-	if err := os.Mkdir(draft.Artifacts(), 0o777); err != nil {
-		return run, err
-	}
-	for _, log := range []string{draft.Stdout(), draft.Stderr()} {
-		if err := os.WriteFile(log, nil, 0o666); err != nil {
-			return run, err
-		}
-	}
-	data, err := encode(m)
-	if err != nil {
-		return run, err
-	}
-	if err := writeSynced(filepath.Join(draft.Dir, "meta.json"), data); err != nil {
-		return run, err
-	}
 	shared.Release()
 	if fill != nil {
 		if err := fill(draft); err != nil {
@@ -174,6 +153,45 @@ func (ws *Workspace) stage(m *Meta, shared *Lock, fill func(Run) error) (run Run
 	}
 	return run, nil
 }
+
+// Draft creates a run that stands in no list, with its record m. While its lock is held,
+// prune keeps its inputs; then prune removes the draft. The caller holds its lock and, until
+// Draft has returned, the workspace lock, shared.
+func (ws *Workspace) Draft(m *Meta) (Run, error) {
+	draft := ws.draft(m.RunID)
+	err := ws.ensure(private + "/new")
+	if err == nil {
+		err = os.RemoveAll(draft.Dir) // we hold the run's lock, so a crash left it
+	}
+	if err == nil {
+		err = ws.fill(draft, m)
+	}
+	if err != nil {
+		os.RemoveAll(draft.Dir)
+	}
+	return draft, err
+}
+
+func (ws *Workspace) fill(draft Run, m *Meta) error {
+	for _, dir := range []string{draft.Dir, draft.Artifacts()} {
+		if err := os.Mkdir(dir, 0o777); err != nil {
+			return err
+		}
+	}
+	for _, log := range []string{draft.Stdout(), draft.Stderr()} {
+		if err := os.WriteFile(log, nil, 0o666); err != nil {
+			return err
+		}
+	}
+	data, err := encode(m)
+	if err != nil {
+		return err
+	}
+	return writeSynced(filepath.Join(draft.Dir, "meta.json"), data)
+}
+
+// Drafts returns the drafts, those that a crash has left included.
+func (ws *Workspace) Drafts() ([]Run, error) { return ws.list(private+"/new", ws.draft) }
 
 // Commit publishes an open run: it makes the artifacts read-only, lists them in a
 // manifest, writes m as the run's record, syncs everything, and renames the run from

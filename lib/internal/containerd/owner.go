@@ -107,6 +107,19 @@ func (c *Client) Lease(ctx context.Context, o Object, digest string) error {
 	return nil
 }
 
+// LeaseSnapshot adds an existing snapshot to the lease id.
+func (c *Client) LeaseSnapshot(ctx context.Context, id, key string) error {
+	ctx = c.Context(ctx)
+	_, err := c.SnapshotService(c.Snapshotter).Stat(ctx, key)
+	if err == nil {
+		err = c.Leases().AddResource(ctx, leases.Lease{ID: id}, leases.Resource{ID: key, Type: "snapshots/" + c.Snapshotter})
+	}
+	if err != nil {
+		return fmt.Errorf("cannot lease snapshot %q: %w", key, err)
+	}
+	return nil
+}
+
 // Remove removes everything of the name id: it kills the task, waits for it, and removes
 // container, snapshots and lease. It ignores what does not exist.
 func (c *Client) Remove(ctx context.Context, id string) error {
@@ -138,6 +151,30 @@ func (c *Client) Remove(ctx context.Context, id string) error {
 
 // SourcesSuffix is added to the run's id to name the snapshot of its sources.
 const SourcesSuffix = "-sources"
+
+// Upper returns the host's directory that holds what the container id has written: the
+// upper directory of its overlay, or for the copies of sources the directory as a whole. It returns "" if there is no
+// such snapshot, and an error if the snapshotter has no such directory.
+func (c *Client) Upper(ctx context.Context, id string) (string, error) {
+	mounts, err := c.SnapshotService(c.Snapshotter).Mounts(c.Context(ctx), id)
+	if errdefs.IsNotFound(err) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("cannot look at snapshot %q: %w", id, err)
+	}
+	if len(mounts) == 1 && mounts[0].Type == "overlay" {
+		for _, option := range mounts[0].Options {
+			if dir, ok := strings.CutPrefix(option, "upperdir="); ok {
+				return dir, nil
+			}
+		}
+	}
+	if len(mounts) == 1 && mounts[0].Type == "bind" && strings.HasSuffix(id, SourcesSuffix) {
+		return mounts[0].Source, nil
+	}
+	return "", fmt.Errorf("the snapshotter %q has no directory for what a container has written", c.Snapshotter)
+}
 
 // killWait is how long a killed task may take to end. One that takes longer hangs in the
 // kernel, where no signal ends it.

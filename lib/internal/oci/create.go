@@ -45,6 +45,15 @@ type Container struct {
 	// command; see [Init]. If it is empty, the command is process 1.
 	Init    string
 	Secrets []Secret
+	// Below is the writable layer of another container; see [containerd.Client.Upper]. This
+	// container sees its files, and writes to a layer of its own. Empty for none.
+	Below string
+	// Copied are host directories of which the container sees a writable copy, like a
+	// source, and whose files belong to the command's user already.
+	Copied []Mount
+	// BelowSources is the directory of the other container's copies of the sources; empty
+	// for none.
+	BelowSources string
 	// EnvProgram is the path on the host of a static program that calls [secret.Main]. It
 	// is needed if a secret is an environment variable.
 	EnvProgram string
@@ -157,7 +166,20 @@ func snapshot(ctx context.Context, c *containerd.Client, cfg *Container) ([]moun
 	if errdefs.IsAlreadyExists(err) {
 		mounts, err = service.Mounts(ctx, cfg.ID)
 	}
+	if err == nil && cfg.Below != "" {
+		mounts = above(mounts, cfg.Below)
+	}
 	return mounts, err
+}
+
+// above returns an overlay's mounts with one more directory below the writable one.
+func above(mounts []mount.Mount, below string) []mount.Mount {
+	for i, option := range mounts[0].Options {
+		if layers, ok := strings.CutPrefix(option, "lowerdir="); ok {
+			mounts[0].Options[i] = "lowerdir=" + below + ":" + layers
+		}
+	}
+	return mounts
 }
 
 func createContainer(ctx context.Context, c *containerd.Client, cfg *Container) (*specs.Spec, error) {

@@ -28,7 +28,7 @@ import (
 // kernel supports that; else the files are copied. The copies are in a snapshot of their
 // own, so that they are on containerd's disk and are removed with the run.
 func sources(ctx context.Context, c *containerd.Client, cfg *Container, spec *specs.Spec) ([]Mount, error) {
-	if len(cfg.Step.Sources) == 0 {
+	if len(cfg.Step.Sources)+len(cfg.Copied) == 0 {
 		return nil, nil
 	}
 	defer trace.Region("sources")()
@@ -46,8 +46,7 @@ func sources(ctx context.Context, c *containerd.Client, cfg *Container, spec *sp
 	}
 	owner := hostOwner(spec, spec.Process.User.UID, spec.Process.User.GID)
 	var mounts []Mount
-	for i, p := range cfg.Step.Sources {
-		s := source{p.HostPath, p.ContainerPath}
+	for i, s := range cfg.sources() {
 		m, err := s.mount(ctx, filepath.Join(at[0].Source, strconv.Itoa(i)), owner)
 		if err != nil {
 			return nil, fmt.Errorf("cannot copy source %q: %w", s.host, err)
@@ -57,9 +56,34 @@ func sources(ctx context.Context, c *containerd.Client, cfg *Container, spec *sp
 	return mounts, nil
 }
 
+// sources returns the sources, or the copies that the container below has made of them,
+// and then the other directories that are copied.
+func (c *Container) sources() (list []source) {
+	for i, p := range c.Step.Sources {
+		s := source{host: p.HostPath, destination: p.ContainerPath}
+		if c.BelowSources != "" {
+			dir := filepath.Join(c.BelowSources, strconv.Itoa(i))
+			if _, err := os.Lstat(filepath.Join(dir, "copy")); err == nil {
+				s.host, s.given = filepath.Join(dir, "copy"), c.Step.Userns == nil
+			} else if _, err := os.Lstat(filepath.Join(dir, "upper")); err == nil {
+				s.above = filepath.Join(dir, "upper")
+			}
+		}
+		list = append(list, s)
+	}
+	for _, m := range c.Copied {
+		list = append(list, source{host: m.Source, destination: m.Destination, given: c.Step.Userns == nil})
+	}
+	return list
+}
+
 // source is a host file or directory of which the container gets a copy at
-// destination.
-type source struct{ host, destination string }
+// destination. The files in the directory above, if any, hide those of the host's. given
+// says that the files belong to the command's user already.
+type source struct {
+	host, destination, above string
+	given                    bool
+}
 
 // mount creates the copy in dir, unless it exists, and returns its mount.
 func (s source) mount(ctx context.Context, dir string, owner secret.Owner) (Mount, error) {
@@ -71,7 +95,7 @@ func (s source) mount(ctx context.Context, dir string, owner secret.Owner) (Moun
 	if err != nil {
 		return Mount{}, err
 	}
-	if host.IsDir() && owner.UID == 0 {
+	if host.IsDir() && (owner.UID == 0 || s.given) {
 		if m, ok := s.overlay(dir); ok {
 			return m, nil
 		}
@@ -86,8 +110,12 @@ func (s source) mount(ctx context.Context, dir string, owner secret.Owner) (Moun
 // and whether that is possible.
 func (s source) overlay(dir string) (Mount, bool) {
 	upper, work := filepath.Join(dir, "upper"), filepath.Join(dir, "work")
-	options := []string{"lowerdir=" + s.host, "upperdir=" + upper, "workdir=" + work}
-	if strings.ContainsAny(s.host+dir, `,:\`) {
+	lower := s.host
+	if s.above != "" {
+		lower = s.above + ":" + lower
+	}
+	options := []string{"lowerdir=" + lower, "upperdir=" + upper, "workdir=" + work}
+	if strings.ContainsAny(s.host+s.above+dir, `,:\`) {
 		return Mount{}, false // these characters need escapes, which differ between readers
 	}
 	for _, d := range []string{upper, work} {

@@ -28,7 +28,7 @@ func host(t *testing.T) string {
 // it is: an earlier exec may have changed it.
 func TestCopyOfASource(t *testing.T) {
 	from, to := host(t), filepath.Join(t.TempDir(), "0")
-	s := source{from, "/d"}
+	s := source{host: from, destination: "/d"}
 	owner := secret.Owner{UID: os.Getuid(), GID: os.Getgid()}
 	data := filepath.Join(to, "copy")
 	info, err := os.Stat(from)
@@ -60,7 +60,7 @@ func TestCopyOfASourceIsWhole(t *testing.T) {
 	if err := errors.Join(os.MkdirAll(draft, 0o755), os.WriteFile(filepath.Join(draft, "left"), nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	m, err := source{filepath.Join(from, "sub", "f"), "/f"}.mount(t.Context(), to, secret.Owner{})
+	m, err := source{host: filepath.Join(from, "sub", "f"), destination: "/f"}.mount(t.Context(), to, secret.Owner{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +81,7 @@ func TestSourcesThatCannotBeCopied(t *testing.T) {
 	}
 	for _, path := range []string{fifo, filepath.Join(dir, "none")} {
 		to := filepath.Join(t.TempDir(), "0")
-		if m, err := (source{path, "/d"}).mount(t.Context(), to, secret.Owner{UID: 1}); err == nil {
+		if m, err := (source{host: path, destination: "/d"}).mount(t.Context(), to, secret.Owner{UID: 1}); err == nil {
 			t.Errorf("%s: %+v", path, m)
 		}
 		if _, err := os.Lstat(filepath.Join(to, "copy")); err == nil {
@@ -99,7 +99,7 @@ func TestOwnerOfACopy(t *testing.T) {
 	if err := os.Symlink("/nowhere", filepath.Join(from, "link")); err != nil {
 		t.Fatal(err)
 	}
-	m, err := source{from, "/d"}.mount(t.Context(), to, secret.Owner{UID: 1234, GID: 5678})
+	m, err := source{host: from, destination: "/d"}.mount(t.Context(), to, secret.Owner{UID: 1234, GID: 5678})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func TestOwnerOfACopy(t *testing.T) {
 func TestNoOverlayOfHostilePaths(t *testing.T) {
 	for _, name := range []string{"a,b", "a:b", `a\b`, "a,upperdir=x"} {
 		for _, s := range []struct{ host, dir string }{{"/h/" + name, "/d"}, {"/h", "/d/" + name}} {
-			if m, can := (source{s.host, "/d"}).overlay(s.dir); can {
+			if m, can := (source{host: s.host, destination: "/d"}).overlay(s.dir); can {
 				t.Errorf("%+v: %+v", s, m)
 			}
 		}
@@ -130,7 +130,7 @@ func TestNoOverlayOfHostilePaths(t *testing.T) {
 	if err := os.Rename(strings.TrimSuffix(from, ":x"), from); err != nil {
 		t.Fatal(err)
 	}
-	m, err := source{from, "/d"}.mount(t.Context(), filepath.Join(t.TempDir(), "0"), secret.Owner{})
+	m, err := source{host: from, destination: "/d"}.mount(t.Context(), filepath.Join(t.TempDir(), "0"), secret.Owner{})
 	if err != nil || m.Type != "" {
 		t.Errorf("%+v, %v", m, err)
 	}

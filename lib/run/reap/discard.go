@@ -30,11 +30,11 @@ func Discard(ctx context.Context, p run.Place, id string) error {
 		return err
 	}
 	defer lock.Release()
-	return discard(ctx, p, ws, r)
+	return Held(ctx, p, ws, r)
 }
 
-// discard removes both halves of a run whose lock the caller holds.
-func discard(ctx context.Context, p run.Place, ws *workspace.Workspace, r workspace.Run) error {
+// Held removes both halves of an open run or a draft whose lock the caller holds.
+func Held(ctx context.Context, p run.Place, ws *workspace.Workspace, r workspace.Run) error {
 	m, err := r.Meta()
 	if err != nil {
 		// Prune finds its objects in containerd, if any, by their labels.

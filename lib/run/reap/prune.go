@@ -217,7 +217,7 @@ func (r *reaper) abandoned(ctx context.Context, open workspace.Run) (bool, error
 	if idle, err := r.idle(ctx, open); err != nil || !idle {
 		return false, err
 	}
-	return true, discard(ctx, r.Place, r.ws, open)
+	return true, Held(ctx, r.Place, r.ws, open)
 }
 
 // idle reports whether an open run is old enough and its task, if any, is not running.
@@ -325,7 +325,7 @@ func (r *reaper) shim(ctx context.Context, s containerd.Shim) (bool, error) {
 }
 
 // leftovers removes the control groups and networks of this workspace's runs that are
-// not open. It lists them before it lists the open runs: so those of a run that is
+// neither open nor drafts, which pipex-shell uses. It lists them before it lists the open runs: so those of a run that is
 // prepared in between are not among them.
 func (r *reaper) leftovers(ctx context.Context) error {
 	ours := func(id string) bool { return containerd.Belongs(id, r.ws.Root) }
@@ -337,12 +337,16 @@ func (r *reaper) leftovers(ctx context.Context) error {
 	if len(all) == 0 && len(networks) == 0 {
 		return nil
 	}
+	drafts, err := r.ws.Drafts()
+	if err != nil {
+		return err
+	}
 	runs, err := r.ws.OpenRuns()
 	if err != nil {
 		return err
 	}
 	open := map[string]bool{}
-	for _, o := range runs {
+	for _, o := range append(drafts, runs...) {
 		open[containerd.Owner{Workdir: r.ws.Root, Run: o.ID}.NewID()] = true
 	}
 	for _, g := range all {
