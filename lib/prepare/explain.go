@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 
+	"pipex/lib/name"
 	"pipex/lib/run"
 	"pipex/lib/step"
 	"pipex/lib/tree"
@@ -28,6 +30,63 @@ type Explained struct {
 // from the run that the step is linked to. It creates nothing and fetches no image: the
 // error wraps [ErrNoImage] if the image is missing. It takes the workspace lock, shared.
 func Explain(ctx context.Context, p run.Place, opt Options) (*Explained, error) {
+	return explain(ctx, p, opt, func(ws *workspace.Workspace, step string) (workspace.Run, *workspace.Meta, error) {
+		if step == "" {
+			return workspace.Run{}, nil, nil
+		}
+		return currentRun(ws, step)
+	})
+}
+
+// ExplainRun is Explain for the step that a run was prepared from, as its record has it,
+// and for the differences from that run, which may be open. What the record does not have
+// cannot be told; see [step.Pinned.Spec].
+func ExplainRun(ctx context.Context, p run.Place, id string, opt Options) (*Explained, error) {
+	ws, err := p.Open()
+	if err != nil {
+		return nil, err
+	}
+	r, err := ws.Run(id)
+	if err != nil {
+		return nil, err
+	}
+	m, err := r.Meta()
+	if err != nil {
+		return nil, err
+	}
+	if gone := gone(m); len(gone) > 0 {
+		return &Explained{Differences: gone}, nil
+	}
+	opt.Spec = *m.Spec()
+	e, err := explain(ctx, p, opt, func(*workspace.Workspace, string) (workspace.Run, *workspace.Meta, error) { return r, m, nil })
+	if errors.Is(err, ErrNoImage) {
+		return &Explained{Differences: []step.Difference{{What: "image " + m.Image, Detail: "is not here"}}}, nil
+	}
+	return e, err
+}
+
+// gone lists what a step cannot be prepared without and the host does not have any more.
+func gone(m *workspace.Meta) (found []step.Difference) {
+	look := func(what, path string) {
+		if _, err := os.Stat(path); path != "" && err != nil {
+			found = append(found, step.Difference{What: what + " " + path, Detail: name.Reason(err).Error()})
+		}
+	}
+	for _, mount := range m.Mounts {
+		look("mount", mount.HostPath)
+	}
+	for _, source := range m.Sources {
+		look("source", source.HostPath)
+	}
+	for _, secret := range m.Secrets {
+		look("secret "+secret.Name, secret.File)
+	}
+	return found
+}
+
+// explain compares the step that would be prepared now with the run that find returns for
+// the step's name, if any.
+func explain(ctx context.Context, p run.Place, opt Options, find func(*workspace.Workspace, string) (workspace.Run, *workspace.Meta, error)) (*Explained, error) {
 	opt.RunID, opt.Spec.Pull = "", step.PullNever
 	d, err := decide(ctx, p, opt)
 	if err != nil {
@@ -51,19 +110,21 @@ func Explain(ctx context.Context, p run.Place, opt Options) (*Explained, error) 
 		e.Differences = append(e.Differences, neverRun)
 		return e, nil
 	}
-	if e.RunID, err = lookup(d.ws, m.Fingerprint); err != nil || m.StepID == "" {
-		return e, err
+	if e.RunID, err = lookup(d.ws, m.Fingerprint); err != nil {
+		return nil, err
 	}
-	current, was, err := currentRun(d.ws, m.StepID)
+	r, was, err := find(d.ws, m.StepID)
 	switch {
 	case errors.Is(err, workspace.ErrNoStep), errors.Is(err, workspace.ErrNoRun):
 		e.Differences = append(e.Differences, neverRun)
 	case err != nil:
 		return nil, err
+	case was == nil:
+		return e, nil
 	default:
-		e.Differences = append(e.Differences, d.differences(current, was, m)...)
+		e.Differences = append(e.Differences, d.differences(r, was, m)...)
 	}
-	if e.RunID != "" && e.RunID != current.ID {
+	if e.RunID != "" && e.RunID != r.ID {
 		e.Differences = append(e.Differences, step.Difference{What: "run " + e.RunID, Detail: "has this fingerprint"})
 	}
 	return e, nil
@@ -103,8 +164,30 @@ func (d *decision) differences(r workspace.Run, was, is *workspace.Meta) (found 
 			found = append(found, step.Difference{What: "fingerprint", Detail: "is of another version or tool: " + tool})
 		}
 	}
-	if was.Status != workspace.Success {
-		found = append(found, step.Difference{What: "run " + was.RunID, Detail: "it failed"})
+	if why := unfit(r, was); why != "" {
+		found = append(found, step.Difference{What: "run " + r.ID, Detail: why})
 	}
 	return found
+}
+
+// unfit says why a lookup does not offer a run, whatever its fingerprint; "" if it does.
+func unfit(r workspace.Run, m *workspace.Meta) string {
+	switch m.Status {
+	case workspace.Prepared:
+		return "it was not executed"
+	case workspace.Running:
+		return "it is being executed"
+	case workspace.Success:
+		if !r.Committed {
+			return "it is not committed"
+		}
+		return ""
+	}
+	switch {
+	case m.Reason != "":
+		return "it failed: " + m.Reason
+	case m.ExitCode != nil:
+		return fmt.Sprintf("it failed with status %d", *m.ExitCode)
+	}
+	return "it failed"
 }

@@ -4,7 +4,6 @@ package main
 import (
 	"errors"
 	"os"
-	"slices"
 	"sync"
 
 	ucli "github.com/urfave/cli/v2"
@@ -13,10 +12,8 @@ import (
 	"pipex/lib/cli"
 	"pipex/lib/exec"
 	"pipex/lib/prepare"
-	"pipex/lib/run"
 	"pipex/lib/shell"
 	"pipex/lib/step"
-	"pipex/lib/workspace"
 )
 
 func main() {
@@ -56,7 +53,7 @@ func do(c *cli.Call) (int, error) {
 		return 0, err
 	}
 	place := c.Place()
-	id, err := find(c, place, c.Args[0])
+	id, err := c.RunToLookAt(c.Args[0])
 	if err != nil {
 		return 0, err
 	}
@@ -80,41 +77,6 @@ func do(c *cli.Call) (int, error) {
 		return 128 + int(interrupted.Signal), nil
 	}
 	return status, err
-}
-
-// find returns the run that an operand means, and says which that is unless it is an id.
-func find(c *cli.Call, p run.Place, operand string) (string, error) {
-	ws, err := p.Open()
-	if err != nil {
-		return "", err
-	}
-	r, err := newest(ws, operand)
-	if err == nil && r.ID != operand {
-		c.Say("this is what run %q saw", r.ID)
-	}
-	return r.ID, err
-}
-
-// newest returns the run of this id, or the newest one of the step of this name.
-func newest(ws *workspace.Workspace, operand string) (workspace.Run, error) {
-	r, err := ws.Run(operand)
-	if !errors.Is(err, workspace.ErrNoRun) {
-		return r, err
-	}
-	open, err := ws.OpenRuns()
-	if err != nil {
-		return r, err
-	}
-	for _, r := range slices.Backward(open) {
-		if m, err := r.Meta(); err == nil && m.StepID == operand {
-			return r, nil
-		}
-	}
-	id, err := ws.Linked(operand)
-	if err != nil {
-		return r, err
-	}
-	return ws.Run(id)
 }
 
 // fetching returns a function that says once that an image is fetched again.
