@@ -1,0 +1,63 @@
+package main
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"pipex/lib/workspace"
+)
+
+// order sorts rows as their steps run: each after the steps that it reads, otherwise by the
+// time at which it began. It takes n log n time.
+func order(rows []*Row) []*Row {
+	slices.SortFunc(rows, func(a, b *Row) int {
+		return cmp.Or(began(a).Compare(began(b)), cmp.Compare(a.RunID, b.RunID), cmp.Compare(a.StepID, b.StepID))
+	})
+	steps := make(map[string]*Row, len(rows))
+	for _, r := range rows {
+		steps[r.StepID] = r
+	}
+	sorted := make([]*Row, 0, len(rows))
+	seen := make(map[*Row]bool, len(rows)) // also ends a circle, which links of different times may form
+	var visit func(r *Row)
+	visit = func(r *Row) {
+		if r == nil || seen[r] {
+			return
+		}
+		seen[r] = true
+		for _, step := range r.inputs {
+			visit(steps[step])
+		}
+		sorted = append(sorted, r)
+	}
+	for _, r := range rows {
+		visit(r)
+	}
+	return sorted
+}
+
+func began(r *Row) time.Time {
+	if r.StartedAt != nil {
+		return r.StartedAt.Time
+	}
+	return time.Time{}
+}
+
+// markSucceeded marks the failed open runs of steps that have succeeded since, and returns
+// how many there are.
+func markSucceeded(linked, open []*Row) (n int) {
+	succeeded := map[string]time.Time{}
+	for _, r := range linked {
+		if r.Status == workspace.Success && r.FinishedAt != nil {
+			succeeded[r.StepID] = r.FinishedAt.Time
+		}
+	}
+	for _, r := range open {
+		if r.Status == workspace.Failure && r.FinishedAt != nil && succeeded[r.StepID].After(r.FinishedAt.Time) {
+			r.SucceededSince = true
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"runtime"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"pipex/lib/tree"
+	"pipex/lib/workspace"
+)
+
+// Row is a run as it is shown. Where @livingdata/pipex has a name for a field, it is that.
+type Row struct {
+	StepID     string           `json:"stepId,omitempty"`
+	StepName   string           `json:"stepName,omitempty"`
+	RunID      string           `json:"runId,omitempty"`
+	Status     workspace.Status `json:"status"`
+	ExitCode   *int             `json:"exitCode,omitempty"`
+	Reason     string           `json:"reason,omitempty"`
+	StartedAt  *workspace.Time  `json:"startedAt,omitempty"`
+	FinishedAt *workspace.Time  `json:"finishedAt,omitempty"`
+	// DurationMs is that of the exec; of one that runs it is the time until now.
+	DurationMs *int64 `json:"durationMs,omitempty"`
+	PeakMemory int64  `json:"peakMemoryBytes,omitempty"`
+	// ArtifactSize is the size of the artifacts in bytes; it is not known of all runs.
+	ArtifactSize *int64 `json:"artifactSize,omitempty"`
+	// Open says that the run is not committed, Linked that the step's name points to it.
+	Open   bool `json:"open"`
+	Linked bool `json:"linked"`
+	// SucceededSince says that the run failed, and the step has succeeded since.
+	SucceededSince bool `json:"succeededSince,omitempty"`
+
+	inputs []string // the steps that it reads
+}
+
+// The statuses of runs that have no result, besides those of a record.
+const (
+	interrupted workspace.Status = "interrupted" // recorded as running, but no pipex-exec holds it
+	missing     workspace.Status = "missing"     // a step is linked to it, but it is gone
+	unreadable  workspace.Status = "unreadable"  // its record cannot be read
+)
+
+// readRows returns a row for each link and for each open run, in no order worth keeping. It
+// returns the rows of good links together with an error that names bad ones.
+func readRows(ctx context.Context, ws *workspace.Workspace) (linked, open []*Row, err error) {
+	links, err := ws.Links()
+	runs, openErr := ws.OpenRuns()
+	var g errgroup.Group
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	linked, open = make([]*Row, len(links)), make([]*Row, len(runs))
+	for i, l := range links {
+		g.Go(func() error {
+			r, err := ws.Run(l.RunID)
+			if err != nil {
+				linked[i] = &Row{RunID: l.RunID, Status: missing}
+			} else {
+				linked[i] = readRow(ctx, ws, r)
+			}
+			linked[i].StepID, linked[i].Linked = l.Step, true
+			return nil
+		})
+	}
+	for i, r := range runs {
+		g.Go(func() error { open[i] = readRow(ctx, ws, r); return nil })
+	}
+	g.Wait()
+	return linked, open, errors.Join(err, openErr)
+}
+
+func readRow(ctx context.Context, ws *workspace.Workspace, r workspace.Run) *Row {
+	row := &Row{RunID: r.ID, Open: !r.Committed, Status: unreadable}
+	m, err := r.Meta()
+	switch {
+	case err == nil:
+		row.fill(ws, m)
+	case errors.Is(err, fs.ErrNotExist):
+		row.Reason = "no meta.json"
+	default:
+		row.Reason = "damaged meta.json"
+	}
+	if err == nil && m.Artifacts != nil {
+		row.ArtifactSize = &m.Artifacts.Bytes
+	} else if t, err := tree.List(ctx, r.Artifacts()); err == nil {
+		bytes := t.Bytes()
+		row.ArtifactSize = &bytes
+	}
+	return row
+}
+
+// fill sets the fields that the record has.
+func (row *Row) fill(ws *workspace.Workspace, m *workspace.Meta) {
+	row.StepID, row.StepName = m.StepID, m.StepName
+	row.Status, row.ExitCode, row.Reason = m.Status, m.ExitCode, m.Reason
+	row.StartedAt, row.FinishedAt = m.StartedAt, m.FinishedAt
+	if m.Usage != nil {
+		row.PeakMemory = m.Usage.PeakMemoryBytes
+	}
+	for _, in := range m.Inputs {
+		row.inputs = append(row.inputs, in.Step)
+	}
+	switch {
+	case row.Status == workspace.Running:
+		row.running(ws, m)
+	case m.FinishedAt != nil:
+		row.DurationMs = &m.DurationMs
+	}
+}
+
+// running sets the time until now, if a pipex-exec holds the run.
+func (row *Row) running(ws *workspace.Workspace, m *workspace.Meta) {
+	if n := len(m.Execs); n > 0 {
+		row.StartedAt, row.FinishedAt, row.ExitCode = &m.Execs[n-1].StartedAt, nil, nil
+	}
+	var busy *workspace.BusyError
+	if err := ws.Held(m.RunID); err == nil {
+		row.Status, row.Reason = interrupted, "its pipex-exec has died; pipex-exec "+m.RunID+" continues or runs it again"
+	} else if errors.As(err, &busy) && row.StartedAt != nil {
+		ms := max(time.Since(row.StartedAt.Time).Milliseconds(), 0)
+		row.DurationMs = &ms
+	}
+}

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	units "github.com/docker/go-units"
+
+	"pipex/lib/cli"
+	"pipex/lib/workspace"
+)
+
+// steps prints the steps and the open runs of a workspace.
+func steps(c *cli.Call, out *bufio.Writer, ws *workspace.Workspace) error {
+	linked, open, err := readRows(c.Context.Context, ws)
+	linked = order(linked)
+	since := markSucceeded(linked, open)
+	if c.Bool("json") {
+		lines := json.NewEncoder(out)
+		lines.SetEscapeHTML(false)
+		for _, r := range append(linked, open...) {
+			if err := lines.Encode(r); err != nil {
+				return err
+			}
+		}
+		return err
+	}
+	table(out, "STEP", linked)
+	if len(open) > 0 {
+		fmt.Fprintln(out)
+		table(out, "OPEN", open)
+	}
+	if all := append(linked, open...); len(all) > 0 {
+		fmt.Fprintf(out, "\n%s\n", total(linked, open))
+	}
+	if since > 0 {
+		c.Say("%d failed open %s of steps that have succeeded since; pipex-prune --staging removes them", since, plural(since, "run"))
+	}
+	return err
+}
+
+// table prints rows under a head, in columns as wide as they need to be.
+func table(out *bufio.Writer, first string, rows []*Row) {
+	lines := [][]string{{first, "STATUS", "EXIT", "TIME", "MEMORY", "SIZE", "AGE", "RUN", "NOTE"}}
+	for _, r := range rows {
+		lines = append(lines, r.cells())
+	}
+	widths := make([]int, len(lines[0]))
+	for _, l := range lines {
+		for i, cell := range l {
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		}
+	}
+	for _, l := range lines {
+		var b strings.Builder
+		for i, cell := range l {
+			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
+			if 2 <= i && i <= 6 { // numbers
+				cell, pad = pad+cell, ""
+			}
+			b.WriteString(cell + pad + "  ")
+		}
+		fmt.Fprintln(out, strings.TrimRight(b.String(), " "))
+	}
+}
+
+func (r *Row) cells() []string {
+	step, exit, took, memory, size, age := r.StepID, "-", "-", "-", "-", "-"
+	if r.StepName != "" && r.StepName != r.StepID {
+		step = strings.TrimSpace(step + " (" + r.StepName + ")")
+	}
+	if r.ExitCode != nil {
+		exit = strconv.Itoa(*r.ExitCode)
+	}
+	if r.DurationMs != nil {
+		took = duration(time.Duration(*r.DurationMs) * time.Millisecond)
+	}
+	if r.PeakMemory > 0 {
+		memory = bytes(r.PeakMemory)
+	}
+	if r.ArtifactSize != nil {
+		size = bytes(*r.ArtifactSize)
+	}
+	if r.FinishedAt != nil {
+		age = duration(max(time.Since(r.FinishedAt.Time).Truncate(time.Second), 0))
+	}
+	status := string(r.Status)
+	if status == "" {
+		status = "?"
+	}
+	return []string{short(step, 40), short(status, 12), exit, took, memory, size, age, r.RunID, short(r.note(), 120)}
+}
+
+func (r *Row) note() string {
+	notes := []string{}
+	if r.Reason != "" {
+		notes = append(notes, r.Reason)
+	}
+	if r.SucceededSince {
+		notes = append(notes, "the step has succeeded since")
+	}
+	return strings.Join(notes, "; ")
+}
+
+// total says what the rows are together.
+func total(linked, open []*Row) string {
+	var size, ms int64
+	for _, r := range append(linked, open...) {
+		if r.ArtifactSize != nil {
+			size += *r.ArtifactSize
+		}
+		if r.DurationMs != nil {
+			ms += *r.DurationMs
+		}
+	}
+	text := fmt.Sprintf("%d %s", len(linked), plural(len(linked), "step"))
+	if len(open) > 0 {
+		text += fmt.Sprintf(", %d open %s", len(open), plural(len(open), "run"))
+	}
+	return fmt.Sprintf("%s, %s, %s", text, bytes(size), duration(time.Duration(ms)*time.Millisecond))
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return what
+	}
+	return what + "s"
+}
+
+func bytes(n int64) string {
+	return units.CustomSize("%.3g%s", float64(n), 1024, []string{"B", "K", "M", "G", "T", "P", "E"})
+}
+
+// duration writes a time with the two largest units that it needs.
+func duration(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return fmt.Sprintf("%dms", d.Milliseconds())
+	case d < 10*time.Second:
+		return fmt.Sprintf("%.1fs", d.Seconds())
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%dm%02ds", int(d.Minutes()), int(d.Seconds())%60)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
+	}
+	return fmt.Sprintf("%dd", int(d.Hours())/24)
+}
+
+// short returns text without control characters, which a terminal could obey, and at most
+// max characters of it.
+func short(text string, max int) string {
+	text = harmless(text)
+	if utf8.RuneCountInString(text) > max {
+		text = string([]rune(text)[:max-1]) + "…"
+	}
+	return text
+}
+
+func harmless(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, text)
+}
