@@ -24,7 +24,7 @@ var layers = [][]string{
 	{"run"},
 	{"run/reap", "prepare", "exec"},
 	{"shell"},
-	{"pipeline/jexl"},
+	{"pipeline/jexl", "pipeline/kits"},
 	{"pipeline"},
 	{"cli"},
 	{"."},
@@ -36,8 +36,9 @@ var narrow = map[string][]string{
 	"workspace":     {"name", "tree", "step"},
 	"run":           {"name", "tree", "step", "workspace", "internal/endpoint", "internal/trace"},
 	"run/reap":      {"run", "workspace", "internal/cgroup", "internal/containerd", "internal/network"},
-	"pipeline":      {"name", "step", "pipeline/jexl"},
+	"pipeline":      {"name", "step", "pipeline/jexl", "pipeline/kits"},
 	"pipeline/jexl": {},
+	"pipeline/kits": {},
 	"cli":           {"name", "step", "workspace", "run", "internal/endpoint", "internal/trace", "internal/userns", "internal/version"},
 }
 

@@ -31,34 +31,62 @@ func parse(path string, data []byte) (*yaml.Node, error) {
 	return parseJSON(path, data)
 }
 
-var (
-	yamlLine   = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
-	yamlAnchor = regexp.MustCompile(`^yaml: unknown anchor '(.*)'`)
-)
+// yamlLine is how the library begins an error. Its line is often that where the broken part
+// begins, or the one before.
+var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
 
 func parseYAML(path string, data []byte) (*yaml.Node, error) {
+	document, err := decodeYAML(data)
+	if err == nil {
+		return document, nil
+	}
+	text := yamlLine.ReplaceAllString(err.Error(), "")
+	if strings.Contains(text, "cannot start any token") {
+		text += "; put the value in quotes"
+	}
+	return nil, name.Usage("%s:%d: %s", path, brokenLine(data, err), text)
+}
+
+// decodeYAML returns the one document, nil if there is none.
+func decodeYAML(data []byte) (*yaml.Node, error) {
 	d := yaml.NewDecoder(bytes.NewReader(data))
 	var document, more yaml.Node
-	err := d.Decode(&document)
-	switch {
-	case err == io.EOF:
-		return nil, name.Usage("%s:1: the file is empty", path)
-	case err == nil:
-		if err = d.Decode(&more); err == io.EOF {
-			return document.Content[0], nil
+	if err := d.Decode(&document); err == io.EOF {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	if err := d.Decode(&more); err == nil {
+		return nil, errors.New("a second document; a file has one")
+	} else if err != io.EOF {
+		return nil, err
+	}
+	return document.Content[0], nil
+}
+
+// maxSearch bounds how many lines are tried to find a broken one; each try reads the file up
+// to there.
+const maxSearch = 5000
+
+// brokenLine is the line after which a file was still whole: the broken one, or the first of
+// a list, mapping or text that has no end.
+func brokenLine(data []byte, err error) int {
+	lines := bytes.SplitAfter(data, []byte("\n"))
+	if len(lines) > maxSearch {
+		if found := yamlLine.FindStringSubmatch(err.Error()); found != nil && found[1] != "" {
+			line, _ := strconv.Atoi(found[1])
+			return line
+		}
+		return 1
+	}
+	end := len(data)
+	for n := len(lines); n > 0; n-- {
+		end -= len(lines[n-1])
+		if _, err := decodeYAML(data[:end]); err == nil {
+			return n
 		}
 	}
-	if err == nil {
-		return nil, name.Usage("%s:%d: a second document; a pipeline is a file of its own", path, more.Line)
-	}
-	line := "1"
-	if found := yamlLine.FindStringSubmatch(err.Error()); found != nil && found[1] != "" {
-		line = found[1]
-	} else if found := yamlAnchor.FindStringSubmatch(err.Error()); found != nil {
-		before, _, _ := bytes.Cut(data, []byte("*"+found[1]))
-		line = strconv.Itoa(1 + bytes.Count(before, []byte("\n")))
-	}
-	return nil, name.Usage("%s:%s: %s", path, line, yamlLine.ReplaceAllString(err.Error(), ""))
+	return 1
 }
 
 // parseJSON gives JSON the form that YAML has, by tokens: JSON has escapes and tabs

@@ -13,18 +13,19 @@ const appDir = "/app"
 
 // kit is the recipe of the kit that a step uses.
 func (o object) kit() recipe {
-	switch uses := o.text("uses"); uses {
-	case "":
-	case "shell":
-		return o.shell()
-	case "node":
-		return o.language(node)
-	case "python":
-		return o.language(python)
-	default:
-		o.fail(o.get("uses"), "uses: unknown kit %q; %s", uses, suggest(uses, []string{"node", "python", "shell"}))
+	uses := o.text("uses")
+	if uses == "" {
+		return recipe{}
 	}
-	return recipe{}
+	kit, err := o.findKit(uses)
+	switch {
+	case err != nil:
+		o.fail(o.get("uses"), "uses: %v", err)
+		return recipe{}
+	case kit.Builtin():
+		return builtin[uses](o)
+	}
+	return o.custom(kit)
 }
 
 // with are a kit's parameters.
@@ -54,8 +55,13 @@ func install(script, cache, path string) *setup {
 
 func (o object) shell() recipe {
 	with := o.with("run", "packages", "image", "src")
-	with.require(`kit "shell"`, "run")
-	r := recipe{image: "alpine:3.20", cmd: sh(with.text("run")), mounts: with.src()}
+	if !o.chained {
+		with.require(`kit "shell"`, "run")
+	}
+	r := recipe{image: "alpine:3.20", mounts: with.src()}
+	if run := with.text("run"); run != "" {
+		r.cmd = sh(run)
+	}
 	if packages := with.texts("packages"); len(packages) > 0 {
 		r.image = "debian:bookworm-slim"
 		r.setup = install("apt-get update && apt-get install -y --no-install-recommends "+strings.Join(packages, " ")+" && rm -rf /var/lib/apt/lists/*",
@@ -103,12 +109,16 @@ func (o object) language(l language) recipe {
 	switch has := with.get("run"); {
 	case has != nil && with.get("script") != nil:
 		o.fail(has, "kit %q: script and run exclude each other", l.name)
+	case has == nil && with.get("script") == nil && o.chained:
 	case has == nil && with.get("script") == nil:
 		o.fail(with.node, "kit %q: script or run is missing", l.name)
 	case has == nil:
 		run = l.name + " " + appDir + "/" + script
 	}
-	r := recipe{image: l.name + ":" + with.literal("version", l.version) + "-" + with.literal("variant", l.variant), cmd: sh(run)}
+	r := recipe{image: l.name + ":" + with.literal("version", l.version) + "-" + with.literal("variant", l.variant)}
+	if run != "" {
+		r.cmd = sh(run)
+	}
 	m := l.manager(with)
 	if wanted, set := with.flag("install"); wanted || !set {
 		r.setup = install(m.install, m.cache, m.path)

@@ -2,18 +2,21 @@
 // JSON, with kits, conditions and inputs, into steps as lib/step has them.
 //
 // All that can be known to be wrong with a file before something runs is an error,
-// with its line; unknown keys are. Nothing is executed or fetched, and of the host
-// only the env files are read and the mounted paths looked up.
+// with its line; unknown keys are. Of the host only the project's configuration and env files
+// are read and the mounted paths looked up. Nothing is fetched, and nothing is executed but
+// kits that are JavaScript modules, by node.
 package pipeline
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
 	"go.yaml.in/yaml/v3"
 
 	"pipex/lib/name"
+	"pipex/lib/pipeline/kits"
 	"pipex/lib/step"
 )
 
@@ -25,6 +28,8 @@ type Pipeline struct {
 	Dir string `json:"dir"`
 	// Workspace is where the steps run: that of the options, else the id.
 	Workspace string `json:"workspace"`
+	// Detach says that the project's configuration asks for --detach.
+	Detach bool `json:"detach,omitempty"`
 	// Steps come each after its inputs, else in the order of the file.
 	Steps []Step `json:"steps"`
 }
@@ -89,6 +94,8 @@ type Options struct {
 	EnvFile string
 	// Network is what allowNetwork gives; the host's if it is empty.
 	Network step.Network
+	// Output gets what kits print; it may be nil.
+	Output io.Writer
 	// Lookup finds the environment variables of conditions; none are set if it is nil.
 	Lookup func(string) (string, bool)
 }
@@ -115,45 +122,93 @@ func find(path string) (string, error) {
 }
 
 // Load reads the pipeline of a file, or of a directory that has one. What is wrong
-// with the file are [Errors]; with the options, a [*name.UsageError] or a
-// [*name.Error].
+// with the file, with a kit, or with the project's configuration are [Errors]; with the
+// options, a [*name.UsageError] or a [*name.Error].
 func Load(path string, opt Options) (*Pipeline, error) {
 	if opt.Workspace != "" {
 		if err := name.Check("workspace", opt.Workspace); err != nil {
 			return nil, err
 		}
 	}
+	b, document, err := open(path, opt)
+	if err != nil {
+		return nil, err
+	}
+	defer b.kits.Close()
+	return b.pipeline(document, opt.Workspace)
+}
+
+// LoadStep reads a file that is one step of a pipeline, or a directory's pipeline.yml and so
+// on. If id is not empty, it is the step's. Errors are those of [Load]. The step's condition
+// does not matter.
+func LoadStep(path, id string, opt Options) (*Step, error) {
+	b, document, err := open(path, opt)
+	if err != nil {
+		return nil, err
+	}
+	defer b.kits.Close()
+	if id != "" {
+		if err := name.Check("step", id); err != nil {
+			return nil, err
+		}
+		b.id = id
+	}
+	e := b.step(follow(document))
+	if err := b.err(); err != nil {
+		return nil, err
+	}
+	b.check([]*entry{e})
+	return &e.Step, b.err()
+}
+
+// open reads a file and the configuration of its project.
+func open(path string, opt Options) (*builder, *yaml.Node, error) {
 	file, err := find(path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	data, err := os.ReadFile(file)
+	data, err := readFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read pipeline %q: %w", file, reason(err))
+		return nil, nil, fmt.Errorf("cannot read pipeline %q: %w", file, reason(err))
 	}
-	dir, err := filepath.Abs(filepath.Dir(file))
+	r := &reader{file: file, lookup: opt.Lookup}
+	if r.dir, err = filepath.Abs(filepath.Dir(file)); err != nil {
+		return nil, nil, err
+	}
+	here, err := os.Getwd()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var env map[string]string
+	shown := "" // the project's directory in messages
+	if r.root = here; !inside(here, r.dir) {
+		r.root, shown = r.dir, filepath.Dir(file)
+	}
+	b := &builder{reader: r, network: opt.Network}
+	if b.config, err = readConfig(shown); err != nil {
+		return nil, nil, err
+	}
+	r.aliases = b.config.kits
+	r.kits = &kits.Runner{Dir: r.root, Output: opt.Output, Find: r.findKit, Resolve: r.resolveBuiltin}
 	if opt.EnvFile != "" {
-		env = map[string]string{}
-		if err := step.ReadEnvFile(opt.EnvFile, env); err != nil {
-			return nil, fmt.Errorf("cannot read the env file: %w", err)
+		b.env = map[string]string{}
+		if err := step.ReadEnvFile(opt.EnvFile, b.env); err != nil {
+			return nil, nil, fmt.Errorf("cannot read the env file: %w", err)
 		}
 	}
-	if opt.Lookup == nil {
-		opt.Lookup = func(string) (string, bool) { return "", false }
+	if r.lookup == nil {
+		r.lookup = func(string) (string, bool) { return "", false }
 	}
-	if opt.Network == "" {
-		opt.Network = step.NetworkHost
+	if b.network == "" {
+		b.network = step.NetworkHost
 	}
-	root, err := parse(file, data)
+	document, err := parse(file, data)
+	if err == nil && document == nil {
+		err = name.Usage("%s:1: the file is empty", file)
+	}
 	if err != nil {
-		return nil, Errors{err}
+		return nil, nil, Errors{err}
 	}
-	b := &builder{reader: &reader{file: file, dir: dir, lookup: opt.Lookup}, network: opt.Network, env: env}
-	return b.pipeline(root, opt.Workspace)
+	return b, document, nil
 }
 
 // builder makes a pipeline of a document.
@@ -161,11 +216,14 @@ type builder struct {
 	*reader
 	network step.Network
 	env     map[string]string
+	config  config
+	id      string // of the only step
 }
 
 func (b *builder) pipeline(root *yaml.Node, workspace string) (*Pipeline, error) {
-	o := b.object(follow(root), "pipeline", "id", "name", "steps")
-	p := &Pipeline{Dir: b.dir, Workspace: workspace}
+	o := b.object(follow(root), "pipeline", "id", "name", "description", "steps")
+	o.text("description")
+	p := &Pipeline{Dir: b.dir, Workspace: workspace, Detach: b.config.detach}
 	p.ID, p.Name = o.identity("pipeline", "workspace")
 	if p.Workspace == "" {
 		p.Workspace = p.ID

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"pipex/lib/pipeline/kits"
 	"pipex/lib/step"
 )
 
@@ -338,10 +339,10 @@ func FuzzLoad(f *testing.F) {
 	f.Add("id: &a [*a]\nsteps: *a\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		root, err := parse("p.yaml", []byte(text))
-		if err != nil {
+		if err != nil || root == nil {
 			return
 		}
-		b := &builder{reader: &reader{file: "p.yaml", dir: "/nowhere", lookup: os.LookupEnv}, network: step.NetworkHost}
+		b := &builder{reader: &reader{file: "p.yaml", dir: "/nowhere", root: "/nowhere", lookup: os.LookupEnv, kits: &kits.Runner{Dir: "/nowhere"}}, network: step.NetworkHost}
 		p, err := b.pipeline(root, "")
 		if err == nil && len(p.Steps) == 0 {
 			t.Error("no error, and no steps")

@@ -16,13 +16,19 @@ import (
 
 	"pipex/lib/name"
 	"pipex/lib/pipeline/jexl"
+	"pipex/lib/pipeline/kits"
 )
 
 // reader collects what is wrong with a file, so that a person hears of all of it;
 // what is read goes on with the zero value.
 type reader struct {
 	file     string
-	dir      string // that host paths are relative to
+	dir      string            // that host paths are relative to, absolute
+	root     string            // the project's directory, which they do not leave
+	kitDir   string            // of the kit whose answer is read, which they may be in, too
+	chained  bool              // what is read is another kit's call of a built-in one
+	aliases  map[string]string // of kits
+	kits     *kits.Runner
 	lookup   func(string) (string, bool)
 	problems []problem
 	// absent are host paths that are not there, of the step being read; that is
@@ -74,6 +80,7 @@ func (r *reader) object(n *yaml.Node, what string, keys ...string) object {
 			r.fail(n.Content[i], "%s: a key is %s", what, shown(key))
 		case taken:
 			r.fail(n.Content[i], "%s: the key %q is there twice", what, name)
+		case len(keys) > 0 && strings.HasPrefix(name, "x-"): // for people, and anchors
 		case len(keys) > 0 && !slices.Contains(keys, name):
 			r.fail(n.Content[i], "%s: unknown key %q; %s", what, name, suggest(name, keys))
 		default:
@@ -228,9 +235,9 @@ func (o object) texts(key string) []string {
 // command reads a list of texts that is not empty.
 func (o object) command(key, what string) []string {
 	cmd := o.texts(key)
-	if len(cmd) == 0 && o.values[key] == nil {
+	if len(cmd) == 0 && o.values[key] == nil && o.node.Kind == yaml.MappingNode {
 		o.fail(o.node, "%s: %s is missing", what, key)
-	} else if len(cmd) == 0 && len(o.list(key)) == 0 {
+	} else if len(cmd) == 0 && o.values[key] != nil && len(o.list(key)) == 0 {
 		o.fail(o.values[key], "%s: %s is empty", what, key)
 	}
 	return cmd
@@ -276,18 +283,31 @@ func (o object) require(what string, keys ...string) {
 	}
 }
 
-// host reads the path of a file or directory below the pipeline's own directory,
-// which must be there. Symbolic links are followed.
+// host reads the path of a file or directory of the project, which must be there. Symbolic
+// links are followed.
 func (o object) host(key string) string {
 	text := o.text(key)
 	if text == "" {
 		return ""
 	}
-	if slices.Contains(strings.Split(text, "/"), "..") {
-		o.fail(o.get(key), "%s: %q leaves the pipeline's directory; put the pipeline's file above what it reads", key, text)
+	full := filepath.Join(o.dir, text)
+	if o.kitDir != "" && filepath.IsAbs(text) {
+		full = filepath.Clean(text)
+		if inside(o.kitDir, full) || inside(o.root, full) {
+			return o.there(key, text, full)
+		}
+	}
+	if !filepath.IsAbs(text) && !inside(o.root, full) {
+		o.fail(o.get(key), "%s: %q leaves the project's directory %q; start pipex-run in a directory above both", key, text, o.root)
 		return ""
 	}
 	return o.exists(key, text)
+}
+
+// inside tells whether a clean path is a directory or below it.
+func inside(dir, path string) bool {
+	rel, err := filepath.Rel(dir, path)
+	return err == nil && filepath.IsLocal(rel)
 }
 
 func (o object) exists(key, text string) string {
@@ -295,7 +315,10 @@ func (o object) exists(key, text string) string {
 		o.fail(o.get(key), "%s: %q is absolute; it has to be relative to the pipeline's directory", key, text)
 		return ""
 	}
-	full := filepath.Join(o.dir, text)
+	return o.there(key, text, filepath.Join(o.dir, text))
+}
+
+func (o object) there(key, text, full string) string {
 	if _, err := os.Stat(full); err != nil {
 		o.absent = append(o.absent, problem{o.get(key).Line, fmt.Sprintf("%s: cannot use %q: %v", key, text, reason(err))})
 	}
@@ -316,6 +339,9 @@ func (o object) container(key string) string {
 	text := o.text(key)
 	if text == "" {
 		return ""
+	}
+	if trimmed := strings.TrimRight(text, "/"); trimmed != "" {
+		text = trimmed
 	}
 	if clean := path.Clean("/" + text); clean != text {
 		o.fail(o.get(key), "%s: %q is not absolute and clean, such as %q", key, text, clean)

@@ -34,6 +34,9 @@ type recipe struct {
 	setup           *setup
 	mounts, sources []step.Mount
 	capAdd          []string
+	env             map[string]string
+	caches          []step.Cache
+	network         *bool
 }
 
 // defaultRetryDelay is in milliseconds.
@@ -41,10 +44,15 @@ const defaultRetryDelay = 5000
 
 func (b *builder) step(at *yaml.Node) *entry {
 	b.absent = nil
-	o := b.object(at, "step", "id", "name", "image", "cmd", "uses", "with", "setup", "inputs", "env", "envFile", "outputPath", "mounts", "sources",
+	o := b.object(at, "step", "id", "name", "description", "image", "cmd", "uses", "with", "setup", "inputs", "env", "envFile", "outputPath", "mounts", "sources",
 		"caches", "if", "timeoutSec", "retries", "retryDelayMs", "allowFailure", "allowNetwork")
 	n := &entry{at: at, holds: o.condition("if")}
-	n.ID, n.Name = o.identity("step", "step")
+	if n.ID, n.Name = b.id, o.text("name"); b.id == "" {
+		n.ID, n.Name = o.identity("step", "step")
+	} else if n.Name == "" {
+		n.Name = b.id
+	}
+	o.text("description")
 	n.Inputs = []Input{}
 	for _, item := range o.list("inputs") {
 		in := o.object(item, "input", "step", "copyToOutput", "optional")
@@ -61,13 +69,16 @@ func (b *builder) step(at *yaml.Node) *entry {
 	r := o.recipe()
 	n.Spec = step.Spec{
 		Step: n.ID, Name: n.Name, Image: r.image, Options: step.Options{
-			Cmd: r.cmd, CapAdd: r.capAdd, Network: step.NetworkNone, Env: b.variables(o), Output: o.container("outputPath"),
+			Cmd: r.cmd, CapAdd: r.capAdd, Network: step.NetworkNone, Env: b.variables(o, r.env), Output: o.container("outputPath"),
 		},
-		Caches: o.caches("caches"),
+		Caches: mergeCaches(r.caches, o.caches("caches")),
 		Mounts: append(r.mounts, o.mounts("mounts")...), Sources: append(r.sources, o.mounts("sources")...),
 		Timeout: step.Duration(o.duration("timeoutSec", 0, time.Second)),
 	}
-	allowed, _ := o.flag("allowNetwork")
+	allowed, set := o.flag("allowNetwork")
+	if !set && r.network != nil {
+		allowed = *r.network
+	}
 	if allowed {
 		n.Spec.Network = b.network
 	}
@@ -195,16 +206,18 @@ func (o object) mounts(key string) []step.Mount {
 	return list
 }
 
-// variables are the step's: those of the options, its env file and its own, of which
-// the later ones win.
-func (b *builder) variables(o object) map[string]string {
-	env := maps.Clone(b.env)
+// variables are the step's: those of its kit, the options, its env file and its own, of
+// which the later ones win.
+func (b *builder) variables(o object, kit map[string]string) map[string]string {
+	var env map[string]string
 	add := func(more map[string]string) {
 		if env == nil && len(more) > 0 {
 			env = map[string]string{}
 		}
 		maps.Copy(env, more)
 	}
+	add(kit)
+	add(b.env)
 	if text := o.text("envFile"); text != "" {
 		before := len(b.absent)
 		file := o.exists("envFile", text)
