@@ -18,18 +18,26 @@ const maxName = 128
 type Error struct{ Kind, Name string }
 
 func (e *Error) Error() string {
+	if e.Kind == Workspace {
+		return fmt.Sprintf("invalid workspace name %q: 1 to 128 of A-Z a-z 0-9 _ - and single dots, not starting with - or .", e.Name)
+	}
 	return fmt.Sprintf("invalid %s name %q: 1 to 128 of A-Z a-z 0-9 _ -, not starting with -", e.Kind, e.Name)
 }
 
+// Workspace is the kind of name that may have dots, as workspaces of @livingdata/pipex may.
+const Workspace = "workspace"
+
 // Check returns a [*Error] unless s is a valid name of a run, step, workspace or
 // cache: 1 to 128 letters, digits, _ and -, not starting with -. Such names need no
-// quoting in paths, options and shells. kind, such as "run", is used in the message.
-// Check does not look at the disk.
+// quoting in paths, options and shells. A [Workspace] may also have dots in it, but
+// neither first nor two together. kind, such as "run", is used in the message. Check
+// does not look at the disk.
 func Check(kind, s string) error {
 	ok := len(s) > 0 && len(s) <= maxName && s[0] != '-'
 	for i := 0; ok && i < len(s); i++ {
 		c := s[i]
-		ok = c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-'
+		ok = c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-' ||
+			c == '.' && kind == Workspace && i > 0 && s[i-1] != '.'
 	}
 	if !ok {
 		return &Error{Kind: kind, Name: s}

@@ -26,6 +26,19 @@ func TestNames(t *testing.T) {
 	}
 }
 
+func TestWorkspaceNames(t *testing.T) {
+	for _, name := range []string{"a", "a.b", "my.pipeline.v2", "a-.b", "0.9", "a."} {
+		if err := Check(Workspace, name); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, name := range []string{"", ".", "..", ".a", "a..b", "-a.b", "a./b", "a.\n", "a b.c"} {
+		if err := Check(Workspace, name); err == nil || !strings.Contains(err.Error(), "single dots") {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}
+
 // Every valid name is one path element, cannot be taken for an option, and is safe
 // to join to a path.
 func FuzzNames(f *testing.F) {

@@ -30,7 +30,7 @@ func (ws *Workspace) PrepareCache(cache string) (string, error) {
 }
 
 // Caches returns the names of the caches, sorted.
-func (ws *Workspace) Caches() ([]string, error) { return subdirectories(ws.path(cachesDir)) }
+func (ws *Workspace) Caches() ([]string, error) { return subdirectories(ws.path(cachesDir), "cache") }
 
 // Hash returns the content of a host directory or file. It keeps the hashes in
 // .pipex/hashes, so that the next call reads only files that have changed. Errors

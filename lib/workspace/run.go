@@ -89,7 +89,7 @@ func (ws *Workspace) Runs() ([]Run, error) { return ws.list(runsDir, ws.committe
 func (ws *Workspace) OpenRuns() ([]Run, error) { return ws.list(stagingDir, ws.staged) }
 
 func (ws *Workspace) list(dir string, run func(string) Run) ([]Run, error) {
-	names, err := subdirectories(ws.path(dir))
+	names, err := subdirectories(ws.path(dir), "run")
 	if err != nil {
 		return nil, fmt.Errorf("cannot list runs of workspace %q: %w", ws.ID, err)
 	}

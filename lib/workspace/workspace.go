@@ -113,7 +113,7 @@ func Open(workdir, id string) (*Workspace, error) {
 // List returns the names of the workspaces below workdir, sorted; none if workdir does
 // not exist.
 func List(workdir string) ([]string, error) {
-	return subdirectories(workdir)
+	return subdirectories(workdir, name.Workspace)
 }
 
 // Remove deletes the workspace id below workdir with all its runs and caches. If a
@@ -164,7 +164,7 @@ func (ws *Workspace) ensure(dirs ...string) error {
 
 // subdirectories returns the names of the directories in dir, sorted. It skips files,
 // symbolic links, and names that [name.Check] refuses.
-func subdirectories(dir string) ([]string, error) {
+func subdirectories(dir, kind string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -174,7 +174,7 @@ func subdirectories(dir string) ([]string, error) {
 	}
 	var names []string
 	for _, e := range entries {
-		if e.IsDir() && name.Check("entry", e.Name()) == nil {
+		if e.IsDir() && name.Check(kind, e.Name()) == nil {
 			names = append(names, e.Name())
 		}
 	}

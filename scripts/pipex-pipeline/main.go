@@ -86,7 +86,7 @@ func load(c *cli.Call) (*pipeline.Pipeline, error) {
 	if err != nil {
 		return nil, err
 	}
-	opt := pipeline.Options{Workspace: c.String("workspace"), EnvFile: c.String("env-file"), Network: network, Lookup: os.LookupEnv}
+	opt := pipeline.Options{Workspace: c.String("workspace"), EnvFile: c.String("env-file"), Network: network, Lookup: os.LookupEnv, Output: os.Stderr}
 	if opt.Workspace == "" {
 		opt.Workspace = os.Getenv("PIPEX_WORKSPACE") // else the pipeline's id
 	}
