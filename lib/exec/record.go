@@ -13,6 +13,7 @@ import (
 
 	"pipex/lib/internal/containerd"
 	"pipex/lib/internal/network"
+	"pipex/lib/run"
 	"pipex/lib/workspace"
 )
 
@@ -70,8 +71,9 @@ func (x *execution) since() *workspace.Time {
 	return &start
 }
 
-// end records how the exec ended. actual is the command's own exit status; nil if there
-// is none. code is the status that Exec returns.
+// end records how the exec ended, and what of the mounts and sources has changed since
+// prepare. actual is the command's own exit status; nil if there is none. code is the
+// status that Exec returns.
 func (x *execution) end(at time.Time, actual *int, code int) error {
 	finished := workspace.Time{Time: at.UTC().Truncate(time.Millisecond)}
 	r := x.record()
@@ -81,7 +83,19 @@ func (x *execution) end(at time.Time, actual *int, code int) error {
 	}
 	r.DurationMs = finished.Sub(r.StartedAt.Time).Milliseconds()
 	x.conclude(code)
+	x.lookAgain()
 	return x.ws.WriteMeta(x.run, x.meta)
+}
+
+// lookAgain looks for what has changed since prepare. A signal ends it: then everything may
+// have changed. A view has no result of its own.
+func (x *execution) lookAgain() {
+	if x.view != nil {
+		return
+	}
+	ctx, done := Interruptible(context.Background(), x.Signals)
+	defer done()
+	run.Look(ctx, x.Place, x.run, x.meta)
 }
 
 // cut truncates the logs of an exec that has ended at their limit, and records how many

@@ -29,6 +29,8 @@ type decision struct {
 	ws              *workspace.Workspace
 	mounts, sources []step.PinnedMount
 	trees           map[string]*tree.Tree // the content of both, by digest
+	contents        map[string]*tree.Tree // the same, by host path
+	seen            map[string]*tree.Stamps
 	users           *step.IDMap
 	client          *containerd.Client // nil if there is no image
 	image           *image.Image
@@ -49,7 +51,7 @@ func decide(ctx context.Context, p run.Place, opt Options) (_ *decision, err err
 	if err := oci.CheckCapabilities(slices.Concat(spec.CapAdd, spec.CapDrop)...); err != nil {
 		return nil, err
 	}
-	d := &decision{Place: p.WithDefaults(), Options: opt, spec: spec, trees: map[string]*tree.Tree{}}
+	d := &decision{Place: p.WithDefaults(), Options: opt, spec: spec, trees: map[string]*tree.Tree{}, contents: map[string]*tree.Tree{}, seen: map[string]*tree.Stamps{}}
 	defer func() {
 		if err != nil {
 			d.close()

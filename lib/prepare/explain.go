@@ -181,6 +181,9 @@ func unfit(r workspace.Run, m *workspace.Meta) string {
 		if !r.Committed {
 			return "it is not committed"
 		}
+		if changed := m.Changed(); changed != "" {
+			return "its inputs changed while it ran: " + changed
+		}
 		return ""
 	}
 	switch {

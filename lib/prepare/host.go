@@ -3,9 +3,7 @@ package prepare
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
-	"strings"
 
 	"pipex/lib/internal/trace"
 	"pipex/lib/name"
@@ -23,9 +21,13 @@ func (d *decision) pin(ctx context.Context, list []step.Mount) ([]step.PinnedMou
 		if err != nil {
 			return nil, fmt.Errorf("cannot mount %q: %w", m.Host, name.Reason(err))
 		}
-		content, err := Hash(ctx, d.Place, d.ws, real)
-		if err != nil {
-			return nil, fmt.Errorf("cannot mount %q: %w", m.Host, err)
+		content := d.contents[real] // one path has one content, though it is mounted twice
+		if content == nil {
+			stamps := new(tree.Stamps)
+			if content, err = Hash(ctx, d.Place, d.ws, real, tree.Stamped(stamps)); err != nil {
+				return nil, fmt.Errorf("cannot mount %q: %w", m.Host, err)
+			}
+			d.contents[real], d.seen[real] = content, stamps
 		}
 		digest := content.Digest()
 		d.trees[digest] = content
@@ -36,20 +38,12 @@ func (d *decision) pin(ctx context.Context, list []step.Mount) ([]step.PinnedMou
 
 // Hash returns the content of a host path as prepare records it for a mount. It uses the
 // workspace's hash cache unless ws is nil. It leaves out what pipex itself keeps below
-// that path, since that changes all the time: the workdir, and the directory of a
-// containerd that pipex-containerd started.
-func Hash(ctx context.Context, p run.Place, ws *workspace.Workspace, path string) (*tree.Tree, error) {
+// that path; see [run.Place.Own].
+func Hash(ctx context.Context, p run.Place, ws *workspace.Workspace, path string, options ...tree.Option) (*tree.Tree, error) {
 	defer trace.Region("hash %s", path)()
-	options := []tree.Option{tree.RecordSpecial(), tree.Without(p.Workdir)}
-	daemon := filepath.Dir(strings.TrimPrefix(p.Address, "unix://"))
-	if _, err := os.Lstat(filepath.Join(daemon, daemonLock)); err == nil {
-		options = append(options, tree.Without(daemon))
-	}
+	options = append(options, tree.RecordSpecial(), p.Own())
 	if ws == nil {
 		return tree.Scan(ctx, path, options...)
 	}
 	return ws.Hash(ctx, path, options...)
 }
-
-// daemonLock is a file that marks the directories of pipex-containerd.
-const daemonLock = "pipex.lock"

@@ -134,6 +134,9 @@ func (d *decision) stage(ctx context.Context) (*Prepared, error) {
 	if err == nil {
 		_, err = ws.Stage(m, shared, func(r workspace.Run) error {
 			d.Warning(ws.KeepTrees(r, d.trees))
+			if err := ws.KeepSeen(r, d.seen); err != nil {
+				return err
+			}
 			return copyInputs(ctx, ws, r, m.Inputs)
 		})
 	}

@@ -273,7 +273,7 @@ func TestHash(t *testing.T) {
 		}
 	}
 	daemon := filepath.Join(dir, "daemon")
-	ok(t, errors.Join(os.Mkdir(daemon, 0o755), os.WriteFile(filepath.Join(daemon, daemonLock), nil, 0o644)))
+	ok(t, errors.Join(os.Mkdir(daemon, 0o755), os.WriteFile(filepath.Join(daemon, "pipex.lock"), nil, 0o644)))
 	p.Address = "unix://" + filepath.Join(daemon, "containerd.sock")
 	if got := digest(ws); got != before {
 		t.Errorf("%s, want %s: containerd's directory is content", got, before)

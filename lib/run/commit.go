@@ -47,6 +47,12 @@ func Commit(ctx context.Context, p Place, id string, opt CommitOptions) (m *work
 		return nil, false, fmt.Errorf("run %q %w", id, err)
 	}
 	defer trace.Region("commit %s", id)()
+	if m.LookedAt == nil && len(m.Mounts)+len(m.Sources) > 0 {
+		// The run has no container, or an earlier version of pipex executed it.
+		Look(ctx, p, r, m)
+	} else {
+		p.Warning(Changed(m))
+	}
 	if opt.AllowSpecial {
 		if err := tree.DropSpecial(ctx, r.Artifacts()); err != nil {
 			return nil, false, fmt.Errorf("cannot commit run %q: %w", id, err)

@@ -12,7 +12,15 @@ func Link(ctx context.Context, p Place, step, id string) error {
 	if err != nil {
 		return err
 	}
-	return ws.Link(ctx, step, id)
+	if err := ws.Link(ctx, step, id); err != nil {
+		return err
+	}
+	if r, err := ws.Run(id); err == nil {
+		if m, err := r.Meta(); err == nil {
+			p.Warning(Changed(m))
+		}
+	}
+	return nil
 }
 
 // Unlink removes the link of a step, and never the run; see [workspace.Workspace.Unlink].

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"hash"
 	"io/fs"
+	"path/filepath"
 	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -38,12 +40,28 @@ func RecordSpecial() Option { return func(s *scan) { s.special = true } }
 func Without(dirs ...string) Option {
 	return func(s *scan) {
 		for _, dir := range dirs {
-			var stat unix.Stat_t
-			if restart(func() error { return unix.Stat(dir, &stat) }) == nil {
-				s.without = append(s.without, inode{uint64(stat.Dev), stat.Ino})
+			if found, ok := find(dir); ok {
+				s.without = append(s.without, found)
+				continue
+			}
+			// If dir is created later, that changes the times of the directory above it.
+			for above := filepath.Dir(dir); ; above = filepath.Dir(above) {
+				if found, ok := find(above); ok {
+					s.parents = append(s.parents, found)
+				} else if above != filepath.Dir(above) {
+					continue
+				}
+				break
 			}
 		}
 	}
+}
+
+// find returns the inode of a directory.
+func find(dir string) (inode, bool) {
+	var stat unix.Stat_t
+	err := restart(func() error { return unix.Stat(dir, &stat) })
+	return inode{uint64(stat.Dev), stat.Ino}, err == nil
 }
 
 // Scan returns the content of dir, hashed on all processors. It follows no symbolic link, not
@@ -65,6 +83,14 @@ type scan struct {
 	still   bool   // a file that is written to during the scan is an error
 	cache   *Cache // where sums are looked up and stored; may be nil
 	without []inode
+	parents []inode   // of directories to be left out that do not exist yet
+	stamps  *Stamps   // what is seen is added here; may be nil
+	since   time.Time // objects that were changed later are recent; for stamps
+}
+
+// leavesOut reports whether a directory is left out.
+func (s *scan) leavesOut(o *object) bool {
+	return slices.Contains(s.without, inode{uint64(o.stat.Dev), o.stat.Ino})
 }
 
 func (s *scan) run(ctx context.Context, dir string, options []Option) (*Tree, error) {
@@ -83,6 +109,9 @@ func (s *scan) run(ctx context.Context, dir string, options []Option) (*Tree, er
 	t := &Tree{}
 	for _, g := range all {
 		t.Entries = append(t.Entries, g.entries...)
+		if s.stamps != nil {
+			s.stamps.objects = append(s.stamps.objects, g.stamped...)
+		}
 		if s.cache != nil {
 			s.cache.learn(g.sums)
 		}
@@ -96,13 +125,17 @@ func (s *scan) run(ctx context.Context, dir string, options []Option) (*Tree, er
 type gatherer struct {
 	*scan
 	entries []Entry
+	stamped []stamped
 	sums    []remembered
 	hash    hash.Hash
 	buffer  [256 << 10]byte // a larger one does not fit into the processor's cache
 }
 
 func (g *gatherer) visit(ctx context.Context, o *object) (err error) {
-	if o.is(unix.S_IFDIR) && o.path != "." && slices.Contains(g.without, inode{uint64(o.stat.Dev), o.stat.Ino}) {
+	if o.is(unix.S_IFDIR) && o.path != "." && g.leavesOut(o) {
+		if g.stamps != nil {
+			g.stamped = append(g.stamped, stamped{path: o.path, flags: own})
+		}
 		return errPassOver
 	}
 	e := Entry{Path: o.path, Mode: fileMode(o.stat.Mode)}
@@ -119,6 +152,14 @@ func (g *gatherer) visit(ctx context.Context, o *object) (err error) {
 		}
 	}
 	g.entries = append(g.entries, e)
+	if g.stamps != nil {
+		// o.stat is from before the content was read.
+		is := g.stampObject(o)
+		if is.sum = e.Sum; e.Link != "" {
+			is.sum = sha256.Sum256([]byte(e.Link))
+		}
+		g.stamped = append(g.stamped, is)
+	}
 	return err
 }
 

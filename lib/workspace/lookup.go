@@ -48,11 +48,20 @@ func (ws *Workspace) Lookup(fingerprint string) (string, error) {
 	return "", nil
 }
 
-// offered returns the fingerprint under which a lookup may return the run: none if the
-// run failed or its record cannot be read.
+// offered returns the fingerprint under which a lookup may return the run: none if its
+// record cannot be read.
 func (r Run) offered() string {
 	m, err := r.Meta()
-	if err != nil || m.Status != Success {
+	if err != nil {
+		return ""
+	}
+	return m.offered()
+}
+
+// offered returns the fingerprint under which a lookup may return the run: none if the
+// run failed, or if its inputs changed while it ran.
+func (m *Meta) offered() string {
+	if m.Status != Success || len(m.ChangedInputs) > 0 {
 		return ""
 	}
 	return m.Fingerprint
@@ -96,10 +105,10 @@ func (ws *Workspace) Index(ctx context.Context) error {
 // one. The caller holds the workspace lock, shared, until the run is in runs/: an Index
 // that creates the directory later then finds the run there.
 func (ws *Workspace) enter(m *Meta) error {
-	if _, err := os.Lstat(ws.path(fingerprintsDir)); err != nil || m.Status != Success {
+	if _, err := os.Lstat(ws.path(fingerprintsDir)); err != nil {
 		return nil
 	}
-	return addName(ws.path(fingerprintsDir), m.Fingerprint, m.RunID)
+	return addName(ws.path(fingerprintsDir), m.offered(), m.RunID)
 }
 
 func addName(dir, fingerprint, id string) error {

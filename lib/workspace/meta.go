@@ -60,6 +60,15 @@ type Meta struct {
 	// Usage is the resource use of the exec that decides the result. Not present before
 	// that exec has ended, or if it did not start.
 	Usage *Usage `json:"usage,omitempty"`
+	// ChangedInputs are files of mounts and sources that changed after prepare had seen
+	// them, the first hundred; ChangedInputsMore counts the others. The step may have read
+	// something else than the fingerprint says, so no lookup offers the run. Not present
+	// if nothing has changed.
+	ChangedInputs     []ChangedInput `json:"changedInputs,omitempty"`
+	ChangedInputsMore int            `json:"changedInputsMore,omitempty"`
+	// LookedAt is when mounts and sources were last compared with what prepare saw. Not
+	// present before the first result.
+	LookedAt *Time `json:"lookedAt,omitempty"`
 	// Execs are all executions, in the order in which they began.
 	Execs []Exec `json:"execs,omitempty"`
 	// Artifacts is the summary of what commit published. Not present while the run is

@@ -221,6 +221,9 @@ func (ws *Workspace) commit(ctx context.Context, r Run, m *Meta) (Run, error) {
 	if err := ws.WriteMeta(r, m); err != nil {
 		return r, err
 	}
+	if err := r.forget(); err != nil {
+		return r, err
+	}
 	for _, path := range []string{r.Stdout(), r.Stderr(), r.Dir} {
 		if err := syncPath(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return r, err

@@ -98,7 +98,7 @@ func (l *looker) upToDate(t *target, stamp string) bool {
 	}
 	now.Key = t.key
 	t.touched = now.digest()
-	return t.touched == recorded(m, key).digest() || slices.Contains(lines[1:], "touched "+t.touched)
+	return t.touched == recorded(m, key).digest() && len(m.ChangedInputs) == 0 || slices.Contains(lines[1:], "touched "+t.touched)
 }
 
 // key stands for what the step's line means, and for the content of what it reads

@@ -84,7 +84,7 @@ func (s *step) ended(run string, status int) int {
 
 // publish commits and links the run, and tells make and whoever reads the events.
 func (s *step) publish(run string, status int, cached bool) int {
-	args := []string{"--json"}
+	args := []string{"--json", "--quiet"} // pipex-exec has given the warnings
 	if s.allowFailure {
 		args = append(args, "--allow-failure")
 	}
@@ -97,7 +97,7 @@ func (s *step) publish(run string, status int, cached bool) int {
 		say("cannot read what pipex-commit prints: %v", err)
 		return statusCannot
 	}
-	if code := call("pipex-link", s.name, run); code != 0 {
+	if code := call("pipex-link", "--quiet", s.name, run); code != 0 {
 		return code
 	}
 	if err := s.mark(run, r.Digest); err != nil {

@@ -1,0 +1,286 @@
+package tree
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"path"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Stamps holds what lstat(2) reported of each object of a tree when it was scanned. With it,
+// [Stamps.Look] finds out later what has been written to since, for one lstat(2) per object.
+type Stamps struct{ objects []stamped }
+
+// stamped is one object when it was scanned.
+type stamped struct {
+	path  string
+	flags uint8
+	// stamp is from before the object's content was read. Its device is 0: that number may
+	// differ after a mount or on another machine that sees the same file system.
+	stamp stamp
+	// sum is the SHA-256 of a file's content or a link's target.
+	sum [sha256.Size]byte
+}
+
+const (
+	// recent: the object was changed less than racy before the scan, so the next write may
+	// have left its stamp as it was. Then the content decides.
+	recent = 1 << iota
+	// timeless: only the type and the permissions are compared. The times of a FIFO change
+	// when it is used, and those of a directory when pipex makes its own directory there.
+	timeless
+	// own: a directory that the scan left out.
+	own
+)
+
+// Stamped adds to stamps what the scan sees of each object.
+func Stamped(stamps *Stamps) Option {
+	return func(s *scan) { s.stamps, s.since = stamps, time.Now().Add(-racy) }
+}
+
+// Places in a stamp.
+const stampDev, stampIno, stampMode = 0, 1, 7
+
+// stampObject returns the object as it is now, without its content.
+func (s *scan) stampObject(o *object) stamped {
+	is := stamped{path: o.path, stamp: stampOf(&o.stat)}
+	is.stamp[stampDev] = 0
+	switch o.stat.Mode & unix.S_IFMT {
+	case unix.S_IFREG, unix.S_IFLNK, unix.S_IFDIR:
+		if !time.Unix(o.stat.Mtim.Unix()).Before(s.since) || !time.Unix(o.stat.Ctim.Unix()).Before(s.since) {
+			is.flags |= recent
+		}
+		if slices.Contains(s.parents, inode{uint64(o.stat.Dev), o.stat.Ino}) {
+			is.flags |= timeless
+		}
+	default:
+		is.flags |= timeless
+	}
+	return is
+}
+
+// Change is one object that has changed since it was scanned.
+type Change struct {
+	// Path is relative to the root; "." is the root itself.
+	Path string
+	// Kind is [Added], [Removed] or [Changed].
+	Kind string
+	// directory says that it is one now.
+	directory bool
+}
+
+// The kinds of a change.
+const (
+	Added   = "added"
+	Removed = "removed"
+	// Changed: written to, replaced, or given other permissions; also if it is now again
+	// what it was. Of a directory: something in it was added, removed or renamed.
+	Changed = "changed"
+)
+
+// Look compares dir, and everything in it, with what it was when it was scanned, and returns
+// what has changed, sorted by path. The options must be those of the scan.
+//
+// A change is noticed also if it was undone, since the kernel sets ctime to the present
+// whenever a file is written to, moved, or given times. So touch(1), chmod(1) and a new hard
+// link are changes, too. Reading is none. What [Cache] does not notice, Look does not notice
+// either; nor does it notice a change that was undone within the same tick of the file
+// system's clock in which the scan took place.
+//
+// Only files that were changed less than two seconds before the scan are read. An error means
+// that dir could not be looked at as a whole, and that anything in it may have changed.
+func (s *Stamps) Look(ctx context.Context, dir string, options ...Option) ([]Change, error) {
+	settings := &scan{special: true}
+	for _, option := range options {
+		option(settings)
+	}
+	known := make(map[string]*sighting, len(s.objects))
+	sightings := make([]sighting, len(s.objects))
+	for i := range s.objects {
+		sightings[i].stamped = &s.objects[i]
+		known[s.objects[i].path] = &sightings[i]
+	}
+	var all []*watcher
+	err := walk(ctx, dir, func() visitor {
+		w := &watcher{gatherer: gatherer{scan: settings, hash: sha256.New()}, known: known}
+		all = append(all, w)
+		return w.visit
+	})
+	if errors.Is(err, unix.ENOENT) && gone(dir) {
+		return []Change{{Path: ".", Kind: Removed}}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var changes []Change
+	for _, w := range all {
+		changes = append(changes, w.changes...)
+	}
+	for path, k := range known {
+		if !k.seen && k.flags&own == 0 {
+			changes = append(changes, Change{Path: path, Kind: Removed})
+		}
+	}
+	slices.SortFunc(changes, func(a, b Change) int { return comparePaths(a.Path, b.Path) })
+	return condense(changes), nil
+}
+
+func gone(dir string) bool {
+	return errors.Is(restart(func() error { return unix.Lstat(dir, new(unix.Stat_t)) }), unix.ENOENT)
+}
+
+// sighting is an object that Look expects, and whether it has been there. Each is visited once,
+// by one goroutine.
+type sighting struct {
+	*stamped
+	seen bool
+}
+
+// watcher is the state of one goroutine of a look.
+type watcher struct {
+	gatherer
+	known   map[string]*sighting
+	changes []Change
+}
+
+func (w *watcher) visit(ctx context.Context, o *object) error {
+	was := w.known[o.path]
+	switch {
+	case o.is(unix.S_IFDIR) && o.path != "." && w.leavesOut(o), was != nil && was.flags&own != 0:
+		return errPassOver
+	case was == nil:
+		w.changes = append(w.changes, Change{Path: o.path, Kind: Added})
+		return errPassOver
+	}
+	was.seen = true
+	same, err := w.same(ctx, o, was.stamped)
+	if err != nil || same {
+		return err
+	}
+	w.changes = append(w.changes, Change{o.path, Changed, o.is(unix.S_IFDIR)})
+	if o.is(unix.S_IFDIR) && was.stamp[stampMode]&unix.S_IFMT != unix.S_IFDIR {
+		return errPassOver // one change is enough
+	}
+	return nil
+}
+
+// same reports whether an object is what it was.
+func (w *watcher) same(ctx context.Context, o *object, was *stamped) (bool, error) {
+	is := stampOf(&o.stat)
+	is[stampDev] = 0
+	if was.flags&timeless != 0 {
+		return is[stampMode] == was.stamp[stampMode], nil
+	}
+	if is == was.stamp && was.flags&recent == 0 {
+		return true, nil
+	}
+	// Some file systems number an object anew when it has not been used for a while.
+	is[stampIno] = was.stamp[stampIno]
+	if is != was.stamp {
+		return false, nil
+	}
+	e := Entry{}
+	var err error
+	switch o.stat.Mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		err = w.content(ctx, o, &e)
+	case unix.S_IFLNK:
+		var target string
+		target, err = o.target()
+		e.Sum = sha256.Sum256([]byte(target))
+	}
+	return e.Sum == was.sum, err
+}
+
+// condense leaves out what other changes imply: what was in a directory that is removed or is
+// no directory any more, and a directory that has changed because of what is directly in it.
+func condense(changes []Change) []Change {
+	gone, parents := map[string]bool{}, map[string]bool{}
+	for _, c := range changes {
+		if c.Path != "." {
+			parents[path.Dir(c.Path)] = true
+		}
+	}
+	kept := changes[:0]
+	for _, c := range changes {
+		above := path.Dir(c.Path)
+		if c.Path == "." {
+			above = ""
+		}
+		implied := gone[above] || c.directory && parents[c.Path]
+		if c.Kind == Removed || c.Kind == Changed && !c.directory {
+			gone[c.Path] = true
+		}
+		if implied {
+			continue
+		}
+		kept = append(kept, c)
+	}
+	return kept
+}
+
+// Encoded stamps are this line, then the objects in any order, then the SHA-256 sum of all that.
+// An object is the length of its path in 4 bytes, the path, the flags, the numbers of its stamp,
+// and its sum; numbers are little-endian.
+const stampsHeader = "pipex stamps 1\n"
+
+const stampedSize = 4 + 1 + 8*8 + sha256.Size
+
+// Encode returns the stamps in the form that [DecodeStamps] reads.
+func (s *Stamps) Encode() []byte {
+	size := len(stampsHeader) + len(s.objects)*stampedSize + sha256.Size
+	for i := range s.objects {
+		size += len(s.objects[i].path)
+	}
+	data := append(make([]byte, 0, size), stampsHeader...)
+	for i := range s.objects {
+		o := &s.objects[i]
+		data = binary.LittleEndian.AppendUint32(data, uint32(len(o.path)))
+		data = append(append(data, o.path...), o.flags)
+		for _, n := range o.stamp {
+			data = binary.LittleEndian.AppendUint64(data, n)
+		}
+		data = append(data, o.sum[:]...)
+	}
+	end := sha256.Sum256(data)
+	return append(data, end[:]...)
+}
+
+// DecodeStamps reads what [Stamps.Encode] has returned. It refuses anything else.
+func DecodeStamps(data []byte) (*Stamps, error) {
+	damaged := errors.New("the list of what prepare has seen is damaged")
+	size := len(data) - sha256.Size
+	if size < len(stampsHeader) || string(data[:len(stampsHeader)]) != stampsHeader {
+		return nil, damaged
+	}
+	if end := sha256.Sum256(data[:size]); !bytes.Equal(end[:], data[size:]) {
+		return nil, damaged
+	}
+	s := &Stamps{}
+	text := string(data[len(stampsHeader):size]) // the paths share its memory
+	for text != "" {
+		if len(text) < stampedSize {
+			return nil, damaged
+		}
+		n := int(binary.LittleEndian.Uint32([]byte(text[:4])))
+		if text = text[4:]; len(text) < n+stampedSize-4 {
+			return nil, damaged
+		}
+		o := stamped{path: text[:n], flags: text[n]}
+		text = text[n+1:]
+		numbers := []byte(text[:8*8])
+		for i := range o.stamp {
+			o.stamp[i] = binary.LittleEndian.Uint64(numbers[i*8:])
+		}
+		copy(o.sum[:], text[8*8:])
+		text = text[8*8+sha256.Size:]
+		s.objects = append(s.objects, o)
+	}
+	return s, nil
+}
