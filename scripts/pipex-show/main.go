@@ -3,15 +3,12 @@ package main
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"os"
 
 	ucli "github.com/urfave/cli/v2"
 
 	"pipex/lib/cli"
-	"pipex/lib/run"
-	"pipex/lib/workspace"
 )
 
 func main() {
@@ -34,54 +31,28 @@ func show(c *cli.Call) (int, error) {
 	if err := c.Operands(0, 2); err != nil {
 		return 0, err
 	}
-	place, args := c.Place(), c.Args
-	if len(args) == 2 {
-		place.Workspace, args = args[0], args[1:]
-	}
-	ws, err := place.Open()
 	out := bufio.NewWriterSize(os.Stdout, 64<<10)
-	switch {
-	case len(args) == 0 && err == nil:
-		err = steps(c, out, ws)
-	case len(args) == 1:
-		var r workspace.Run
-		if err == nil {
-			r, err = find(ws, args[0])
-		}
-		if err == nil {
-			err = files(c, out, r)
-		} else if named, is := otherWorkspace(place, c.Args); is {
-			err = steps(c, out, named)
-		}
-	}
+	err := print(c, out)
 	if flushed := out.Flush(); flushed != nil {
 		return 0, fmt.Errorf("cannot print: %w", flushed)
 	}
 	return 0, err
 }
 
-// otherWorkspace opens the workspace that the only operand names.
-func otherWorkspace(place run.Place, args []string) (*workspace.Workspace, bool) {
-	if len(args) != 1 {
-		return nil, false
+func print(c *cli.Call, out *bufio.Writer) error {
+	if len(c.Args) == 0 {
+		ws, err := c.Place().Open()
+		if err != nil {
+			return err
+		}
+		return steps(c, out, ws)
 	}
-	place.Workspace = args[0]
-	ws, err := place.Open()
-	return ws, err == nil
-}
-
-// find returns the run that STEP is linked to, or RUN.
-func find(ws *workspace.Workspace, operand string) (workspace.Run, error) {
-	id, err := ws.Linked(operand)
-	if errors.Is(err, workspace.ErrNoStep) {
-		id, err = operand, nil
+	r, _, err := c.RunOperand(0)
+	if err == nil {
+		return files(c, out, r)
 	}
-	if err != nil {
-		return workspace.Run{}, err
+	if ws, is := c.WorkspaceOperand(c.Args[0]); is && len(c.Args) == 1 {
+		return steps(c, out, ws)
 	}
-	r, err := ws.Run(id)
-	if errors.Is(err, workspace.ErrNoRun) {
-		err = fmt.Errorf("no step or run %q in workspace %q; pipex-show lists steps, pipex-ls -r runs: %w", operand, ws.ID, err)
-	}
-	return r, err
+	return err
 }
