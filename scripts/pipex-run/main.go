@@ -1,0 +1,143 @@
+// pipex-run runs a pipeline's file: it is pipex-pipeline --run, with the options also where
+// and as @livingdata/pipex takes them. It is no shell script, since a shell may drop
+// variables that conditions ask for: dash does, if the name is none that it can set.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+const help = `usage: pipex-run [OPTION...] [FILE|DIR]
+
+Runs the pipeline in FILE, or in DIR's pipeline.yml, pipeline.yaml or
+pipeline.json: each step as soon as its inputs are there, and only if something
+has changed. What becomes of a step is a line on stderr; what it prints goes to
+its logs, of which the end is shown if it fails.
+
+  -w, --workspace WS     where; else $PIPEX_WORKSPACE, else the pipeline's id
+  --workdir DIR          of the workspaces; else $PIPEX_WORKDIR, else workdir
+  -f, --force [STEP,...] run all steps, or these, even if they are up to date
+  -t, --target STEP,...  these steps, and what they need
+  -c, --concurrency N    so many steps at once; else one for each processor
+  --dry-run              run and write nothing; print for each step what would be
+  --env-file FILE        variables for all steps
+  --network NET          what allowNetwork gives: host (default), bridge, cni:NAME
+  --verbose              what the steps print, too, behind [STEP]
+  -q, --quiet            failures only
+  --json                 events on stdout instead, one JSON object a line
+
+Options may also stand after FILE. The containerd is that of $CONTAINERD_ADDRESS and
+$PIPEX_NAMESPACE. pipex-pipeline reads the file and tells what happens; between them
+it is make with pipex.mk.
+
+Exit status: 0 done, 1 a step failed, 128 cannot, 129 wrong usage or a wrong
+file, 128+N ended by signal N.
+`
+
+func main() {
+	if len(os.Args) > 1 && (os.Args[1] == "-h" || os.Args[1] == "--help") {
+		fmt.Print(help)
+		return
+	}
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "pipex-run:", err)
+		os.Exit(128)
+	}
+}
+
+// run goes on as pipex-pipeline.
+func run(args []string) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	here := filepath.Dir(self)
+	os.Setenv("PATH", os.Getenv("PATH")+":"+here)
+	for _, program := range []string{"make", "pipex-step", "pipex-prepare"} {
+		if _, err := exec.LookPath(program); err != nil {
+			return fmt.Errorf("cannot find %s on PATH; install it", program)
+		}
+	}
+	pipeline, err := exec.LookPath("pipex-pipeline")
+	if err != nil {
+		return errors.New("cannot find pipex-pipeline on PATH; install it")
+	}
+	rules, err := findRules(here)
+	if err != nil {
+		return err
+	}
+	os.Setenv("PIPEX_MK", rules)
+	err = syscall.Exec(pipeline, append([]string{"pipex-pipeline", "--run"}, arrange(args)...), os.Environ())
+	return fmt.Errorf("cannot run %q: %w", pipeline, err)
+}
+
+// findRules returns the path of pipex.mk: installed, in a directory beside that of the
+// programs; in a source tree, on PATH.
+func findRules(here string) (string, error) {
+	places := append([]string{here, filepath.Join(here, "../include")}, filepath.SplitList(os.Getenv("PATH"))...)
+	for _, dir := range places {
+		path, err := filepath.Abs(filepath.Join(dir, "pipex.mk"))
+		if err != nil {
+			return "", err
+		}
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+			return path, nil
+		}
+	}
+	return "", errors.New("cannot find pipex.mk beside pipex-run, in ../include, or on PATH")
+}
+
+// valued are the options whose value may be the next word.
+var valued = map[string]bool{
+	"-w": true, "--workspace": true, "--workdir": true, "--address": true, "--namespace": true, "--rpc-timeout": true,
+	"-t": true, "--target": true, "-c": true, "--concurrency": true, "--env-file": true, "--network": true,
+}
+
+// arrange puts options before the operand, and the steps of --force into its own word.
+func arrange(args []string) []string {
+	var options, operands []string
+	for len(args) > 0 {
+		word := args[0]
+		args = args[1:]
+		switch {
+		case word == "--":
+			operands = append(operands, append([]string{word}, args...)...)
+			args = nil
+		case word == "-f" || word == "--force":
+			option := "--force"
+			if len(args) > 0 && !strings.HasPrefix(args[0], "-") && !isPipeline(args[0]) {
+				option += "=" + args[0]
+				args = args[1:]
+			}
+			options = append(options, option)
+		case strings.HasPrefix(word, "-f="):
+			options = append(options, "--force="+strings.TrimPrefix(word, "-f="))
+		case word == "-d":
+			options = append(options, "--detach")
+		case valued[word] && len(args) > 0:
+			options = append(options, word, args[0])
+			args = args[1:]
+		case strings.HasPrefix(word, "-") && word != "-":
+			options = append(options, word)
+		default:
+			operands = append(operands, word)
+		}
+	}
+	return append(options, operands...)
+}
+
+// isPipeline tells whether a word after --force is FILE or DIR, and not steps.
+func isPipeline(word string) bool {
+	info, err := os.Stat(word)
+	if err != nil || !info.IsDir() {
+		return err == nil
+	}
+	found, _ := filepath.Glob(filepath.Join(word, "pipeline.*"))
+	return len(found) > 0
+}
