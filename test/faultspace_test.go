@@ -88,12 +88,18 @@ func TestFaultFullDisk(t *testing.T) {
 			published(b, "old")
 			b.must("pipex-link", "step", "old")
 
-			// During exec: the step itself finds no space, and that is its failure. What
-			// it said a moment before is in its log by then.
-			run := b.must("pipex-prepare", "--image", "busybox", "--", "sh", "-c", "echo begun; sleep 1; cat /dev/zero >/output/zeros")
+			// During exec: the step itself finds no space, and that is its failure. All that
+			// it says about it is passed on and in its logs, and its result is recorded.
+			run := b.must("pipex-prepare", "--image", "busybox", "--", "sh", "-c", "echo begun; cat /dev/zero >/output/zeros; echo last words >&2; exit 5")
 			status, stdout, stderr := b.call("pipex-exec", run)
-			if stdout != "begun" {
+			if status != 5 || stdout != "begun" || !strings.Contains(stderr, "No space left") || !strings.HasSuffix(stderr, "last words") {
 				t.Errorf("exec: status %d, %q, %q", status, stdout, stderr)
+			}
+			if log := b.must("cat", b.path("staging", run, "stderr.log")); log != stderr {
+				t.Errorf("stderr.log: %q", log)
+			}
+			if is := b.must("jq", "-r", `"\(.status) \(.exitCode)"`, b.path("staging", run, "meta.json")); is != "failure 5" {
+				t.Errorf("the record says %s", is)
 			}
 			b.must("pipex-discard", run) // full as it is
 			b.swept()
@@ -137,6 +143,51 @@ func TestFaultFullDisk(t *testing.T) {
 			b.verified()
 		})
 	}
+}
+
+// A step that fills the disk with what it prints is not stopped by that and does not wait
+// for ever: what the log has no room for is still passed on.
+func TestFaultFullLog(t *testing.T) {
+	for _, kind := range []string{"tmpfs", "ext4"} {
+		t.Run(kind, func(t *testing.T) {
+			b := newWorkbench(t, small(t, kind))
+			run := b.must("pipex-prepare", "--image", "busybox", "--", "sh", "-c",
+				"head -c 16m /dev/zero | tr '\\000' x; echo; echo the last line; echo an error >&2; exit 3")
+			status, stdout, stderr := b.call("pipex-exec", run)
+			if status != 3 || !strings.HasSuffix(stdout, "x\nthe last line") {
+				t.Errorf("status %d, the end of stdout: %q", status, stdout[max(0, len(stdout)-20):])
+			}
+			// What containerd's shim had read and could not write is lost: a buffer at most.
+			if lost := 16<<20 - strings.Count(stdout, "x"); lost < 0 || lost > 64<<10 {
+				t.Errorf("%d bytes are lost", lost)
+			}
+			if !strings.Contains(stderr, "stdout.log of run \""+run+"\" is incomplete: no space left on device") || !strings.Contains(stderr, "an error") {
+				t.Errorf("stderr: %q", stderr)
+			}
+			if is := b.must("jq", "-r", `"\(.status) \(.exitCode) \(.execs[0].stdoutDropped > 1000000)"`, b.path("staging", run, "meta.json")); is != "failure 3 true" {
+				t.Errorf("the record says %s", is)
+			}
+			b.must("pipex-discard", run)
+			b.swept()
+			b.reclaim()
+			b.clean()
+		})
+	}
+}
+
+// What is reserved for a full disk is given back.
+func TestFaultReserved(t *testing.T) {
+	b := newWorkbench(t, small(t, "ext4"))
+	run := b.must("pipex-prepare", "--image", "busybox", "--", "echo", "x")
+	b.must("pipex-exec", run)
+	b.must("pipex-exec", run)
+	for _, log := range []string{"stdout.log", "stderr.log"} {
+		if blocks := b.must("stat", "-c", "%b", b.path("staging", run, log)); len(blocks) > 1 {
+			t.Errorf("%s has %s blocks of 512 bytes", log, blocks)
+		}
+	}
+	b.must("pipex-discard", run)
+	b.swept()
 }
 
 const farm = `

@@ -131,6 +131,10 @@ type execution struct {
 	setup bool
 	// forwarded says that the command was sent a signal of the caller's.
 	forwarded bool
+	// spare is the file that becomes the record at the end; see [workspace.Workspace.Reserve].
+	spare string
+	// rescues are the streams whose logs take no more.
+	rescues []*rescued
 	// view is what a draft is a view of; nil for a run.
 	view *View
 	// restore restores the state of the caller's terminal; nil if it was not changed.
@@ -138,6 +142,9 @@ type execution struct {
 }
 
 func (x *execution) release() {
+	if x.spare != "" {
+		os.Remove(x.spare)
+	}
 	if x.restore != nil {
 		x.restore()
 	}

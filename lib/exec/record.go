@@ -57,7 +57,13 @@ func (x *execution) begin(args []string) error {
 		m.StartedAt, m.FinishedAt, m.DurationMs = x.since(), nil, 0
 		m.ExitCode, m.Reason, m.Usage = nil, "", nil
 	}
-	return x.ws.WriteMeta(x.run, x.meta)
+	if x.spare, err = x.ws.Reserve(x.run, m); err == nil {
+		err = x.reserve()
+	}
+	if err != nil {
+		return err
+	}
+	return x.ws.WriteMeta(x.run, m)
 }
 
 // since returns when what the current exec decides began: its setup, if it had one just before.
@@ -84,7 +90,9 @@ func (x *execution) end(at time.Time, actual *int, code int) error {
 	r.DurationMs = finished.Sub(r.StartedAt.Time).Milliseconds()
 	x.conclude(code)
 	x.lookAgain()
-	return x.ws.WriteMeta(x.run, x.meta)
+	spare := x.spare
+	x.spare = ""
+	return x.ws.WriteReserved(spare, x.run, x.meta)
 }
 
 // lookAgain looks for what has changed since prepare. A signal ends it: then everything may
@@ -113,7 +121,7 @@ func (x *execution) cut() error {
 			return fmt.Errorf("cannot cut a log to %d bytes: %w", r.LogMaxBytes, err)
 		}
 		if n > 0 {
-			*dropped, cut = n, true
+			*dropped, cut = *dropped+n, true
 		}
 	}
 	if !cut {
@@ -162,6 +170,7 @@ func (x *execution) failed(err error) (int, error) {
 	for _, log := range x.logs {
 		x.Warning(log.Stop())
 	}
+	x.unreserve()
 	if len(x.meta.Execs) == 0 || x.record().FinishedAt != nil {
 		return 0, err // it failed before it was recorded
 	}

@@ -22,6 +22,7 @@ func (x *execution) finish(ctx context.Context, task *containerd.Task) (int, err
 	for _, log := range x.logs {
 		log.Ended()
 	}
+	x.rescued()
 	code := exit.Code
 	if timedOut {
 		code = TimedOutCode
@@ -47,6 +48,7 @@ func (x *execution) remove(ctx context.Context, task *containerd.Task) (int, err
 	for _, log := range x.logs {
 		x.Warning(log.Stop())
 	}
+	x.unreserve()
 	if err := x.cut(); err != nil {
 		return 0, err
 	}
@@ -68,6 +70,7 @@ func (x *execution) wait(ctx context.Context, task *containerd.Task) (exit conta
 		exit, err := task.Wait(ctx)
 		ended <- result{exit, err}
 	}()
+	left := x.left()
 	timeout := x.timeout()
 	var kill <-chan time.Time
 	urgent := 0
@@ -75,6 +78,12 @@ func (x *execution) wait(ctx context.Context, task *containerd.Task) (exit conta
 		select {
 		case r := <-ended:
 			return r.exit, timedOut, r.err
+		case <-left[0]:
+			left[0] = nil
+			x.rescue(ctx, task, 0)
+		case <-left[1]:
+			left[1] = nil
+			x.rescue(ctx, task, 1)
 		case <-timeout:
 			timedOut, timeout = true, nil
 			kill = time.After(x.Grace)

@@ -72,6 +72,22 @@ func writeSynced(path string, data []byte) (err error) {
 	return f.Sync()
 }
 
+// overwrite replaces the content of an existing file in place, and syncs it.
+func overwrite(path string, data []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err := f.Write(data); err != nil {
+		return err
+	}
+	if err := f.Truncate(int64(len(data))); err != nil {
+		return err
+	}
+	return f.Sync()
+}
+
 // syncPath makes a file's data, or a directory's names, survive power loss.
 func syncPath(path string) error {
 	f, err := os.Open(path)

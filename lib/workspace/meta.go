@@ -153,7 +153,7 @@ type Exec struct {
 	// LogMaxBytes is how many bytes of each log were to be kept; 0 for all.
 	LogMaxBytes int64 `json:"logMaxBytes,omitempty"`
 	// StdoutDropped and StderrDropped are how many bytes beyond LogMaxBytes the command
-	// wrote. They are not in the logs.
+	// wrote, or after the disk was full. They are not in the logs.
 	StdoutDropped int64 `json:"stdoutDropped,omitempty"`
 	StderrDropped int64 `json:"stderrDropped,omitempty"`
 }
@@ -217,6 +217,50 @@ func (ws *Workspace) WriteMeta(r Run, m *Meta) error {
 		err = ws.replaceFile(r.ID, filepath.Join(r.Dir, "meta.json"), data)
 	}
 	if err != nil {
+		return fmt.Errorf("cannot write meta.json of run %q: %w", r.ID, err)
+	}
+	return nil
+}
+
+// growth is by how many bytes a record may grow while a command runs.
+const growth = 16 << 10
+
+// Reserve takes the room on the disk for a record of r that is a little longer than m, and
+// returns the path of the file that has it, for [Workspace.WriteReserved]. The caller holds
+// the run's lock, and removes the file if it does not use it.
+func (ws *Workspace) Reserve(r Run, m *Meta) (string, error) {
+	data, err := encode(m)
+	var spare string
+	if err == nil {
+		spare, err = ws.Scratch(r.ID)
+	}
+	if err == nil {
+		// Written, not only allocated: not all file systems can do that.
+		err = os.WriteFile(spare, make([]byte, len(data)+growth), 0o666)
+	}
+	if err != nil {
+		os.Remove(spare)
+		return "", fmt.Errorf("cannot reserve room for meta.json of run %q: %w", r.ID, err)
+	}
+	return spare, nil
+}
+
+// WriteReserved is [Workspace.WriteMeta] with a file that [Workspace.Reserve] returned. So
+// it needs no more room on the disk, unless the record is longer than expected. Without a
+// file it is WriteMeta.
+func (ws *Workspace) WriteReserved(spare string, r Run, m *Meta) error {
+	if spare == "" {
+		return ws.WriteMeta(r, m)
+	}
+	data, err := encode(m)
+	if err == nil {
+		err = overwrite(spare, data)
+	}
+	if err == nil {
+		err = os.Rename(spare, filepath.Join(r.Dir, "meta.json"))
+	}
+	if err != nil {
+		os.Remove(spare)
 		return fmt.Errorf("cannot write meta.json of run %q: %w", r.ID, err)
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"regexp"
 	"strconv"
 	"strings"
@@ -19,6 +20,7 @@ import (
 	"github.com/containerd/containerd/errdefs"
 	"github.com/containerd/containerd/mount"
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"pipex/lib/internal/cgroup"
@@ -29,6 +31,51 @@ import (
 type Task struct {
 	client *Client
 	id     string
+	pid    uint32
+	// pipes are the pipes that the command got as its stdout and stderr; zero if they are
+	// not known.
+	pipes [2]uint64
+}
+
+func newTask(c *Client, id string, pid uint32) *Task {
+	t := &Task{client: c, id: id, pid: pid}
+	for i := range t.pipes {
+		t.pipes[i], _ = t.pipe(i)
+	}
+	return t
+}
+
+// output returns the path of the file that process 1 of the container has as its stdout, 0,
+// or its stderr, 1.
+func (t *Task) output(i int) string { return fmt.Sprintf("/proc/%d/fd/%d", t.pid, i+1) }
+
+// pipe returns the inode of the pipe that process 1 has as its stdout, 0, or its stderr, 1.
+func (t *Task) pipe(i int) (uint64, error) {
+	var stat unix.Stat_t
+	err := unix.Stat(t.output(i), &stat)
+	if err == nil && stat.Mode&unix.S_IFMT != unix.S_IFIFO {
+		err = unix.ENOENT
+	}
+	return stat.Ino, err
+}
+
+// Output opens the pipe that the command writes to as its stdout, 0, or its stderr, 1, for
+// a caller that reads it in place of the shim. The result is nil without an error if the
+// command has not the pipe any more or has ended.
+func (t *Task) Output(i int) (*os.File, error) {
+	ino, err := t.pipe(i)
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH) || err == nil && ino != t.pipes[i] {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	// Non-blocking, so that a deadline ends a Read.
+	fd, err := unix.Open(t.output(i), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), "the command's output"), nil
 }
 
 // runtimeName is containerd's shim for runc.
@@ -83,7 +130,7 @@ func (c *Client) CreateTask(ctx context.Context, id string, rootfs []mount.Mount
 	if err != nil {
 		return nil, 0, commandError(args, errdefs.FromGRPC(err), fmt.Sprintf("cannot create task %q", id))
 	}
-	return &Task{c, id}, r.Pid, nil
+	return newTask(c, id, r.Pid), r.Pid, nil
 }
 
 func toAPI(mounts []mount.Mount) []*types.Mount {
@@ -108,7 +155,7 @@ func (c *Client) Attach(ctx context.Context, id string) (*Task, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot look for task %q: %w", id, err)
 	}
-	return &Task{c, id}, nil
+	return newTask(c, id, r.Process.Pid), nil
 }
 
 // Start starts the command. After an error the container is removed.

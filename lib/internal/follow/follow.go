@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,7 +25,10 @@ type Follower struct {
 	ended, complete sync.Once
 	copied          chan struct{} // closed when following ends
 	closed          chan struct{} // closed when watch is
-	err             error
+	// left is closed when a writer has closed the log, and all that it holds is copied.
+	left  chan struct{}
+	leave sync.Once
+	err   error
 }
 
 // copySize is how much is copied at once, in bytes: four times the default size of a pipe.
@@ -50,7 +54,7 @@ func Start(path string, offset, keep int64, out io.Writer) (*Follower, error) {
 	}
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err == nil {
-		if _, err = unix.InotifyAddWatch(fd, path, unix.IN_MODIFY); err != nil {
+		if _, err = unix.InotifyAddWatch(fd, path, unix.IN_MODIFY|unix.IN_CLOSE_WRITE); err != nil {
 			unix.Close(fd)
 		}
 	}
@@ -61,7 +65,7 @@ func Start(path string, offset, keep int64, out io.Writer) (*Follower, error) {
 	// Non-blocking, so that Close ends a Read.
 	f := &Follower{
 		log: log, watch: os.NewFile(uintptr(fd), "inotify"), out: out, pos: offset, keep: keep, buf: make([]byte, copySize),
-		copied: make(chan struct{}), closed: make(chan struct{}),
+		copied: make(chan struct{}), closed: make(chan struct{}), left: make(chan struct{}),
 	}
 	go f.follow()
 	return f, nil
@@ -88,10 +92,31 @@ func (f *Follower) follow() {
 	events := make([]byte, 4096)
 	for f.err == nil {
 		f.copy()
-		if _, err := f.watch.Read(events); err != nil {
+		n, err := f.watch.Read(events)
+		if err != nil {
 			return // the task has ended: Stop copies the rest
 		}
+		if closes(events[:n]) {
+			f.copy()
+			f.leave.Do(func() { close(f.left) })
+		}
 	}
+}
+
+// Left returns a channel that is closed when a writer has closed the log, and all that it
+// holds is copied.
+func (f *Follower) Left() <-chan struct{} { return f.left }
+
+// closes reports whether one of the events is that a writer has closed the file.
+func closes(events []byte) bool {
+	for len(events) >= unix.SizeofInotifyEvent {
+		e := (*unix.InotifyEvent)(unsafe.Pointer(&events[0]))
+		if e.Mask&unix.IN_CLOSE_WRITE != 0 {
+			return true
+		}
+		events = events[min(len(events), unix.SizeofInotifyEvent+int(e.Len)):]
+	}
+	return false
 }
 
 func (f *Follower) copy() {

@@ -81,3 +81,36 @@ func TestFollowWithoutReader(t *testing.T) {
 type full struct{}
 
 func (full) Write([]byte) (int, error) { return 0, io.ErrShortWrite }
+
+// When a writer closes the log, that is told once all that it has written is copied.
+func TestLeft(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var got bytes.Buffer
+	f, err := Start(path, 0, KeepAll, &got)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := log.WriteString("text"); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-f.Left():
+		t.Error("told too early")
+	default:
+	}
+	log.Close()
+	<-f.Left()
+	if got.String() != "text" {
+		t.Errorf("%q was copied by then", got.String())
+	}
+	if err := f.Stop(); err != nil {
+		t.Error(err)
+	}
+}
