@@ -31,6 +31,7 @@ func main() {
 			&ucli.IntFlag{Name: "keep-last", Usage: "keep the latest `N` runs of each step"},
 			&ucli.StringFlag{Name: "older-than", Usage: "remove only what is older than `AGE`, such as 90s, 12h or 30d; 0s for everything", Value: "1h"},
 			&ucli.BoolFlag{Name: "staging", Usage: "also remove open runs that are old enough and not in use"},
+			&ucli.BoolFlag{Name: "failed", Usage: "also remove failed open runs of steps that have succeeded since, whatever their age"},
 			&ucli.StringSliceFlag{Name: "reap", Usage: "remove only what containerd holds for `RUN`, unless it is open"},
 			&ucli.BoolFlag{Name: "dry-run", Aliases: []string{"n"}, Usage: "remove nothing, print what would be removed"},
 			cli.JSON, cli.NUL,
@@ -70,17 +71,14 @@ func prune(c *cli.Call) (int, error) {
 	}
 	var printing error
 	kept, err := reap.Prune(c.Context.Context, c.Place(), reap.PruneOptions{
-		Keep: keep, KeepLast: c.Int("keep-last"), OlderThan: age, Staging: c.Bool("staging"), DryRun: c.Bool("dry-run"),
+		Keep: keep, KeepLast: c.Int("keep-last"), OlderThan: age, Staging: c.Bool("staging"), Failed: c.Bool("failed"), DryRun: c.Bool("dry-run"),
 	}, func(id string) {
 		if err := c.Print(pruned{id}, id); err != nil {
 			printing = err
 		}
 	})
-	if text := left(kept); text != "" {
-		c.Say("kept %s younger than %s; --older-than 0s removes them", text, c.String("older-than"))
-	}
-	if kept.Unreadable > 0 {
-		c.Say("kept %s whose record cannot be read; --older-than 0s, without --keep-last, removes them", count(kept.Unreadable, "run"))
+	if text := left(kept, c.String("older-than")); text != "" {
+		c.Say("kept %s", text)
 	}
 	if err == nil {
 		err = printing
@@ -88,16 +86,29 @@ func prune(c *cli.Call) (int, error) {
 	return 0, err
 }
 
-// left says in words how many runs were kept because they are young.
-func left(k reap.Kept) string {
-	var parts []string
+// left says in words what was kept, why, and what removes it.
+func left(k reap.Kept, age string) string {
+	var young, parts []string
 	if k.Runs > 0 {
-		parts = append(parts, count(k.Runs, "run"))
+		young = append(young, count(k.Runs, "run"))
 	}
 	if k.Open > 0 {
-		parts = append(parts, count(k.Open, "open run"))
+		young = append(young, count(k.Open, "open run"))
 	}
-	return strings.Join(parts, " and ")
+	if len(young) > 0 {
+		parts = append(parts, fmt.Sprintf("%s younger than %s; --older-than 0s removes them", strings.Join(young, " and "), age))
+	}
+	if k.Failed > 0 {
+		what := " of steps that have succeeded since; --failed removes them"
+		if k.Failed == 1 {
+			what = " of a step that has succeeded since; --failed removes it"
+		}
+		parts = append(parts, count(k.Failed, "failed run")+what)
+	}
+	if k.Unreadable > 0 {
+		parts = append(parts, count(k.Unreadable, "run")+" whose record cannot be read; --older-than 0s, without --keep-last, removes them")
+	}
+	return strings.Join(parts, "; and ")
 }
 
 func count(n int, what string) string {

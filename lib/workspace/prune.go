@@ -99,6 +99,23 @@ func (ws *Workspace) mark(ctx context.Context, opt PruneOptions, report func(str
 	return trash, kept, ws.mendState(ctx)
 }
 
+// Superseded reports whether an open run has failed and its step has succeeded since: the
+// run that the step is linked to is successful, and was committed, or found by its
+// fingerprint, after the last exec of the open run. It takes no lock.
+func (ws *Workspace) Superseded(open Run) bool {
+	m, err := open.Meta()
+	if err != nil || m.Status != Failure {
+		return false
+	}
+	id, err := ws.Linked(m.StepID)
+	if err != nil {
+		return false
+	}
+	linked := ws.committed(id)
+	m, err = linked.Meta()
+	return err == nil && m.Status == Success && linked.Age() < open.Age()
+}
+
 // retire moves a committed run out of runs/ and returns its new path.
 func (ws *Workspace) retire(c candidate) (trash string, err error) {
 	held, err := ws.HoldRun(c.ID, "prune")

@@ -28,6 +28,9 @@ type PruneOptions struct {
 	OlderThan time.Duration
 	// Staging removes open runs, too.
 	Staging bool
+	// Failed removes, whatever their age, failed open runs of steps that have succeeded
+	// since; see [workspace.Workspace.Superseded].
+	Failed bool
 	// DryRun removes nothing, and reports what would be removed.
 	DryRun bool
 }
@@ -45,6 +48,8 @@ type Kept struct {
 	// Runs and Open are the committed and the open runs younger than Age.
 	Runs, Open int
 	Age        time.Duration
+	// Failed are the failed open runs of steps that have succeeded since.
+	Failed int
 	// Unreadable are the committed runs whose record cannot be read.
 	Unreadable int
 }
@@ -56,7 +61,8 @@ type Kept struct {
 //   - committed runs that nothing refers to and that are old enough; see
 //     [workspace.Workspace.Prune],
 //   - with Staging, open runs that are old enough, that no process holds and whose
-//     task is not running,
+//     task is not running; with Failed, such runs of any age if they have failed and
+//     their step has succeeded since,
 //   - what containerd holds for runs of this workspace that are not open, and for
 //     workspaces of the same workdir that no longer exist.
 //
@@ -80,10 +86,8 @@ func Prune(ctx context.Context, p run.Place, opt PruneOptions, report func(id st
 		defer client.Close()
 	}
 	r := reaper{p, opt, ws, client, report, &kept}
-	if opt.Staging {
-		if err := r.staging(ctx); err != nil {
-			return kept, err
-		}
+	if err := r.staging(ctx); err != nil {
+		return kept, err
 	}
 	spared, err := ws.Prune(ctx, workspace.PruneOptions{
 		Keep: opt.Keep, KeepLast: opt.KeepLast, OlderThan: kept.Age, DryRun: opt.DryRun,
@@ -170,7 +174,7 @@ type reaper struct {
 	kept   *Kept
 }
 
-// staging discards the open runs that are old enough and not in use.
+// staging discards the open runs that are to be removed and not in use, and counts others.
 func (r *reaper) staging(ctx context.Context) error {
 	runs, err := r.ws.OpenRuns()
 	if err != nil {
@@ -188,11 +192,20 @@ func (r *reaper) staging(ctx context.Context) error {
 	return nil
 }
 
-// abandoned discards an open run if it is old enough and not in use, and reports whether
-// it did. It tests the run's lock first and takes it only to remove the run.
+// due reports whether an open run is to be removed if nobody uses it.
+func (r *reaper) due(open workspace.Run) bool {
+	return r.Staging && open.Age() >= r.kept.Age || r.Failed && r.ws.Superseded(open)
+}
+
+// abandoned discards an open run if it is due and not in use, and reports whether it did.
+// It tests the run's lock first and takes it only to remove the run.
 func (r *reaper) abandoned(ctx context.Context, open workspace.Run) (bool, error) {
-	if open.Age() < r.kept.Age {
-		r.kept.Open++
+	if !r.due(open) {
+		if r.ws.Superseded(open) {
+			r.kept.Failed++
+		} else if r.Staging {
+			r.kept.Open++
+		}
 		return false, nil
 	}
 	err := r.ws.Held(open.ID)
@@ -220,9 +233,9 @@ func (r *reaper) abandoned(ctx context.Context, open workspace.Run) (bool, error
 	return true, Held(ctx, r.Place, r.ws, open)
 }
 
-// idle reports whether an open run is old enough and its task, if any, is not running.
+// idle reports whether an open run is due and its task, if any, is not running.
 func (r *reaper) idle(ctx context.Context, open workspace.Run) (bool, error) {
-	if open.Age() < r.kept.Age {
+	if !r.due(open) {
 		return false, nil // an exec has used it meanwhile
 	}
 	m, err := open.Meta()
