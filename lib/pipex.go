@@ -65,11 +65,13 @@ var (
 	ErrNoWorkspace   = workspace.ErrNoWorkspace
 	ErrNoRun         = workspace.ErrNoRun
 	ErrNoStep        = workspace.ErrNoStep
+	ErrNoCache       = workspace.ErrNoCache
 	ErrNoImage       = prepare.ErrNoImage
 	ErrExists        = workspace.ErrExists
 	ErrCommitted     = workspace.ErrCommitted
 	ErrNotCommitted  = workspace.ErrNotCommitted
 	ErrNotSuccessful = workspace.ErrNotSuccessful
+	ErrRunning       = workspace.ErrRunning
 )
 
 // Workspace is a workspace and the containerd that its runs use. It keeps no files or
@@ -142,4 +144,12 @@ func (w *Workspace) Discard(ctx context.Context, id string) error {
 func (w *Workspace) Prune(ctx context.Context, opt Prune) (gone []string, kept Kept, err error) {
 	kept, err = reap.Prune(ctx, w.place(), opt, func(id string) { gone = append(gone, id) })
 	return gone, kept, err
+}
+
+// Remove removes the workspace; see [reap.Remove].
+func (w *Workspace) Remove(ctx context.Context) error { return reap.Remove(ctx, w.place()) }
+
+// RemoveCache removes a cache; see [reap.RemoveCache].
+func (w *Workspace) RemoveCache(ctx context.Context, cache string) error {
+	return reap.RemoveCache(ctx, w.place(), cache)
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -81,6 +82,52 @@ func TestFaultKilled(t *testing.T) {
 		b.clean()
 		b.verified()
 		b.agreed()
+		if t.Failed() {
+			t.FailNow()
+		}
+	}
+}
+
+// pipex-rm that is killed at any moment leaves a workspace in which every verb works, or
+// none, and nothing that another pipex-rm and a prune of the workspace beside it do not find.
+func TestFaultKilledRemoval(t *testing.T) {
+	random := dice(t)
+	b := newWorkbench(t, t.TempDir())
+	b.must("pipex-prepare", "--run-id", "kept")
+	b.must("pipex-commit", "kept")
+	there := func() bool { _, err := os.Stat(b.path("..", "gone")); return err == nil }
+	for i := range times(6, 100) {
+		run := fmt.Sprintf("run%d", i)
+		prepare := []string{"pipex-prepare", "-w", "gone", "--image", "busybox", "--run-id"}
+		b.must(append(prepare, run, "--", "sh", "-c", "for f in $(seq 200); do echo $f >/output/$f; done")...)
+		b.must("pipex-exec", "-w", "gone", run)
+		b.must(append(prepare, run+"c", "--", "true")...)
+		b.must("pipex-exec", "-w", "gone", run+"c")
+		b.must("pipex-commit", "-w", "gone", run+"c")
+		after := time.Duration(random.Intn(80_000)) * time.Microsecond
+		t.Logf("%s: kill after %s", run, after)
+		b.kill(after, "pipex-rm", "gone")
+		if there() {
+			b.must("pipex-commit", "-w", "gone", "--verify", run+"c")
+			b.must("pipex-link", "-w", "gone", "step", run+"c")
+			if i%2 == 0 {
+				b.must("pipex-rm", "gone")
+			}
+		}
+		if i%2 == 1 {
+			b.must("pipex-prune", "-w", "default")
+			if there() {
+				continue // it is removed next time
+			}
+		} else if status, _, stderr := b.call("pipex-rm", "gone"); status != 1 {
+			t.Fatalf("pipex-rm of what is gone: status %d: %s", status, stderr)
+		}
+		if left, _ := filepath.Glob(b.path("..", ".*")); len(left) > 0 {
+			t.Errorf("left: %s", left)
+		}
+		b.must("pipex-prune", "-w", "default")
+		b.clean()
+		b.verified()
 		if t.Failed() {
 			t.FailNow()
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -54,24 +55,15 @@ func ctr(address string, args ...string) (string, error) {
 }
 
 // held lists the ids of leases, containers and snapshots that bear in a label the
-// directory of one of the workspaces below dir.
+// directory of a workspace below dir, which need not exist any more.
 func held(address, dir string) (ids []string, err error) {
 	dir, err = filepath.EvalSymlinks(dir)
 	if err != nil {
 		return nil, err
 	}
-	private, err := filepath.Glob(filepath.Join(dir, "*", "*", ".pipex"))
-	if err != nil || len(private) == 0 {
-		return nil, err
-	}
-	workspaces := make([]string, len(private))
-	filters := make([]string, len(private))
-	for i, p := range private {
-		workspaces[i] = filepath.Dir(p)
-		filters[i] = fmt.Sprintf("labels.%q==%q", "pipex.workdir", workspaces[i])
-	}
+	below := fmt.Sprintf("labels.%q~=%q", "pipex.workdir", "^"+regexp.QuoteMeta(dir)+"/")
 	for _, kind := range []string{"leases", "containers"} {
-		some, err := ctr(address, append([]string{kind, "ls", "-q"}, filters...)...)
+		some, err := ctr(address, kind, "ls", "-q", below)
 		if err != nil {
 			return nil, err
 		}
@@ -95,7 +87,7 @@ func held(address, dir string) (ids []string, err error) {
 		if err := json.Unmarshal([]byte(info), &snapshot); err != nil {
 			return nil, err
 		}
-		if slices.Contains(workspaces, snapshot.Labels["pipex.workdir"]) {
+		if strings.HasPrefix(snapshot.Labels["pipex.workdir"], dir+"/") {
 			ids = append(ids, strings.TrimSuffix(key, "-sources"))
 		}
 	}

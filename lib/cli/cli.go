@@ -298,6 +298,7 @@ func Status(err error) int {
 		return StatusUsage
 	case errors.As(err, &busy),
 		errors.Is(err, workspace.ErrNoWorkspace), errors.Is(err, workspace.ErrNoRun), errors.Is(err, workspace.ErrNoStep),
+		errors.Is(err, workspace.ErrNoCache), errors.Is(err, workspace.ErrRunning),
 		errors.Is(err, workspace.ErrCommitted), errors.Is(err, workspace.ErrNotCommitted),
 		errors.Is(err, workspace.ErrNotSuccessful), errors.Is(err, workspace.ErrDamaged):
 		return StatusNo

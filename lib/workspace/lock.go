@@ -35,7 +35,8 @@ import (
 //	           Several caches are locked in order of their names.
 //	workspace  shared: prepare, link and commit, while they add a reference to a
 //	           run. exclusive: prune, while it decides what to remove. Held for
-//	           milliseconds.
+//	           milliseconds. Remove and RemoveCache hold it, and the locks of the
+//	           runs that are concerned, until nobody can see any more what they remove.
 //	state      exclusive: link, while it changes a link and state.json; prune,
 //	           when it makes state.json agree with the links.
 //

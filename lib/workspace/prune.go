@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"sort"
 	"strings"
@@ -226,9 +227,10 @@ func (ws *Workspace) spare(runs []Run, active map[string]bool, opt PruneOptions)
 	return spare, kept
 }
 
-// sweep removes what crashes have left in .pipex. Each entry's name begins with the run
+// sweep removes what crashes have left in .pipex, and of workspaces beside this one. Each entry's name begins with the run
 // or the lock that protects it. If nobody holds that lock, the entry is left over.
 func (ws *Workspace) sweep() {
+	sweepRemoved(filepath.Dir(ws.Root))
 	for _, dir := range []string{"tmp", "new", "holders"} {
 		entries, _ := os.ReadDir(ws.path(private, dir))
 		for _, e := range entries {

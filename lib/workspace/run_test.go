@@ -170,23 +170,3 @@ func TestListsHoldRunsOnly(t *testing.T) {
 		t.Errorf("%v, %v", all, err)
 	}
 }
-
-func TestRemoveWorkspace(t *testing.T) {
-	ws, workdir := newWorkspace(t)
-	stage(t, ws, Meta{RunID: "run"})
-	held, err := ws.HoldRun("run", "exec")
-	ok(t, err)
-	var busy *BusyError
-	if err := Remove(workdir, "ws"); !errors.As(err, &busy) {
-		t.Errorf("a run was held: %v", err)
-	}
-	held.Release()
-	ok(t, Remove(workdir, "ws"))
-	ok(t, Remove(workdir, "ws"))
-	if _, err := Open(workdir, "ws"); !errors.Is(err, ErrNoWorkspace) {
-		t.Error(err)
-	}
-	if err := Remove(workdir, ".."); err == nil {
-		t.Error("removed ..")
-	}
-}

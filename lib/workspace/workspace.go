@@ -6,7 +6,7 @@
 //	staging/RUN/     an open run
 //	runs/RUN/        a committed run, immutable
 //	step-runs/STEP   symlink to ../runs/RUN
-//	caches/NAME/     persistent, read-write, never removed by pipex
+//	caches/NAME/     persistent, read-write, removed only when asked
 //	state.json       the same links, in the form that @livingdata/pipex reads
 //	.pipex/          private: locks, trash, temporary files, fingerprints, hashes
 //
@@ -22,6 +22,7 @@ import (
 	"os"
 	"path/filepath"
 	"sort"
+	"strings"
 
 	"pipex/lib/name"
 )
@@ -33,6 +34,10 @@ var (
 	ErrNoRun = errors.New("no such run")
 	// ErrNoStep says that a step is not linked to a run.
 	ErrNoStep = errors.New("no such step")
+	// ErrNoCache says that a workspace has no cache of that name.
+	ErrNoCache = errors.New("no such cache")
+	// ErrRunning says that the command of a run goes on, although no process waits for it.
+	ErrRunning = errors.New("still running")
 	// ErrExists says that an id is already in use.
 	ErrExists = errors.New("already exists")
 	// ErrCommitted says that a run is committed and cannot change any more.
@@ -116,47 +121,21 @@ func List(workdir string) ([]string, error) {
 	return subdirectories(workdir, name.Workspace)
 }
 
-// Remove deletes the workspace id below workdir with all its runs and caches. If a
-// process holds the workspace or one of its open runs, the error is a [*BusyError]. If
-// the workspace does not exist, Remove does nothing. It takes the workspace lock,
-// exclusive. It does not remove containers: discard the open runs first.
-func Remove(workdir, id string) error {
-	ws, err := Open(workdir, id)
-	if errors.Is(err, ErrNoWorkspace) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	lock, err := ws.tryExclusive()
-	if err != nil {
-		return err
-	}
-	defer lock.Release()
-	open, err := ws.OpenRuns()
-	if err != nil {
-		return err
-	}
-	for _, run := range open {
-		held, err := ws.HoldRun(run.ID, "remove")
-		if err != nil {
-			return err
-		}
-		defer held.Release()
-	}
-	return os.RemoveAll(ws.Root)
-}
-
 // path joins names to the workspace's root. The caller has checked the names.
 func (ws *Workspace) path(names ...string) string {
 	return filepath.Join(append([]string{ws.Root}, names...)...)
 }
 
-// ensure creates directories that a workspace of another tool may lack.
+// ensure creates directories that a workspace of another tool may lack. It never creates
+// the workspace itself, which another process may have removed.
 func (ws *Workspace) ensure(dirs ...string) error {
 	for _, dir := range dirs {
-		if err := os.MkdirAll(ws.path(dir), 0o777); err != nil {
-			return err
+		path := ws.Root
+		for part := range strings.SplitSeq(dir, "/") {
+			path = filepath.Join(path, part)
+			if err := os.Mkdir(path, 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
+				return err
+			}
 		}
 	}
 	return nil

@@ -258,10 +258,10 @@ func (r *reaper) objects(ctx context.Context) error {
 		return err
 	}
 	for _, o := range owned {
-		if o.Workdir == r.ws.Root {
-			err = r.object(ctx, o)
-		} else if _, gone := os.Lstat(o.Workdir); errors.Is(gone, os.ErrNotExist) {
+		if _, gone := os.Lstat(o.Workdir); errors.Is(gone, os.ErrNotExist) {
 			err = remove(ctx, r.client, o.ID)
+		} else if o.Workdir == r.ws.Root {
+			err = r.object(ctx, o)
 		}
 		if err != nil {
 			return err
