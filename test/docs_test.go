@@ -12,7 +12,7 @@ import (
 var (
 	helpOption = regexp.MustCompile(`(?m)^  (-\w, )?(-\w\b|--[a-z-]+)`)
 	pageOption = regexp.MustCompile(`(?m)^\*\*.*$`)
-	anyOption  = regexp.MustCompile(`--?[a-z][a-z-]*`)
+	anyOption  = regexp.MustCompile(`\B--?[a-z][a-z-]*`)
 	pageLink   = regexp.MustCompile(`\]\(([a-z./-]+)[)#]`)
 )
 
