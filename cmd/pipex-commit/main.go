@@ -2,13 +2,17 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"os"
 
 	ucli "github.com/urfave/cli/v2"
+	"golang.org/x/term"
 
 	"pipex/lib/cli"
 	"pipex/lib/name"
 	"pipex/lib/run"
+	"pipex/lib/tree"
 	"pipex/lib/workspace"
 )
 
@@ -22,7 +26,7 @@ type committed struct {
 func main() {
 	cli.Main(cli.Verb{
 		Name:     "pipex-commit",
-		Synopsis: []string{"[OPTION]... RUN...", "--verify [OPTION]... RUN..."},
+		Synopsis: []string{"[OPTION]... RUN...", "--verify [OPTION]... RUN...", "--verify --all [OPTION]..."},
 		About: "Publish each RUN: its artifacts become read-only, a manifest lists them, and one\n" +
 			"rename moves it to runs/RUN, where it survives power loss. Prints each RUN.\n" +
 			"With --verify, compare committed runs with their manifests, print the differences\n" +
@@ -31,10 +35,14 @@ func main() {
 			&ucli.BoolFlag{Name: "allow-failure", Usage: "also commit a run whose command failed"},
 			&ucli.BoolFlag{Name: "allow-special", Usage: "remove FIFOs, sockets and devices instead of refusing the run"},
 			&ucli.BoolFlag{Name: "verify", Usage: "commit nothing, compare committed runs with their manifests"},
+			&ucli.BoolFlag{Name: "all", Usage: "with --verify, all committed runs of the workspace"},
 			cli.Stdin, cli.JSON, cli.NUL,
 		},
 		Examples: []string{"pipex-exec \"$run\" && pipex-commit \"$run\" && pipex-link count \"$run\""},
 		Do: func(c *cli.Call) (int, error) {
+			if c.Bool("all") {
+				return verifyAll(c)
+			}
 			ids, err := c.RunIDs()
 			if err == nil && c.Bool("verify") && (c.Bool("allow-failure") || c.Bool("allow-special")) {
 				err = name.Usage("--verify commits nothing, so there is nothing to allow")
@@ -71,6 +79,11 @@ func commit(c *cli.Call, ids []string) (int, error) {
 
 func verify(c *cli.Call, id string) error {
 	differences, err := run.Verify(c.Context.Context, c.Place(), id)
+	return verified(c, id, differences, err)
+}
+
+// verified prints what a comparison has found.
+func verified(c *cli.Call, id string, differences []tree.Difference, err error) error {
 	for _, d := range differences {
 		c.Fail(fmt.Errorf("run %q: %s", id, d))
 	}
@@ -81,4 +94,39 @@ func verify(c *cli.Call, id string) error {
 		return err
 	}
 	return c.Print(committed{RunID: id}, id)
+}
+
+// verifyAll verifies all committed runs. On a terminal it says how far it is.
+func verifyAll(c *cli.Call) (int, error) {
+	if !c.Bool("verify") || c.Bool("stdin") || c.Bool("allow-failure") || c.Bool("allow-special") || len(c.Args) > 0 {
+		return 0, name.Usage("--all goes with --verify, and without RUN: pipex-commit --verify --all")
+	}
+	ids, err := run.Committed(c.Place())
+	if err != nil {
+		return 0, err
+	}
+	terminal := !c.Bool("quiet") && term.IsTerminal(int(os.Stderr.Fd()))
+	done, foreign := 0, 0
+	status, err := c.Each(ids, func(id string) error {
+		done++
+		if terminal {
+			fmt.Fprintf(os.Stderr, "pipex-commit: verifying run %d of %d", done, len(ids))
+		}
+		differences, err := run.Verify(c.Context.Context, c.Place(), id)
+		if terminal {
+			fmt.Fprint(os.Stderr, "\r\x1b[K")
+		}
+		switch {
+		case errors.Is(err, workspace.ErrNoManifest):
+			foreign++
+			return nil
+		case errors.Is(err, workspace.ErrNoRun):
+			return nil // removed meanwhile
+		}
+		return verified(c, id, differences, err)
+	})
+	if foreign > 0 {
+		c.Warn(fmt.Errorf("not verified: %d without a manifest, which another tool has committed", foreign))
+	}
+	return status, err
 }

@@ -110,7 +110,7 @@ func explain(ctx context.Context, p run.Place, opt Options, find func(*workspace
 		e.Differences = append(e.Differences, neverRun)
 		return e, nil
 	}
-	if e.RunID, err = lookup(d.ws, m.Fingerprint); err != nil {
+	if e.RunID, err = lookup(ctx, run.Place{}, d.ws, m.Fingerprint); err != nil {
 		return nil, err
 	}
 	r, was, err := find(d.ws, m.StepID)
@@ -122,7 +122,7 @@ func explain(ctx context.Context, p run.Place, opt Options, find func(*workspace
 	case was == nil:
 		return e, nil
 	default:
-		e.Differences = append(e.Differences, d.differences(r, was, m)...)
+		e.Differences = append(e.Differences, d.differences(ctx, r, was, m)...)
 	}
 	if e.RunID != "" && e.RunID != r.ID {
 		e.Differences = append(e.Differences, step.Difference{What: "run " + e.RunID, Detail: "has this fingerprint"})
@@ -143,7 +143,7 @@ func currentRun(ws *workspace.Workspace, name string) (r workspace.Run, m *works
 }
 
 // differences lists what has changed since the run r, whose record is was.
-func (d *decision) differences(r workspace.Run, was, is *workspace.Meta) (found []step.Difference) {
+func (d *decision) differences(ctx context.Context, r workspace.Run, was, is *workspace.Meta) (found []step.Difference) {
 	if was.Fingerprint != is.Fingerprint {
 		found = step.Differences(&was.Pinned, &is.Pinned, step.Trees{
 			Was: r.Tree,
@@ -164,7 +164,12 @@ func (d *decision) differences(r workspace.Run, was, is *workspace.Meta) (found 
 			found = append(found, step.Difference{What: "fingerprint", Detail: "is of another version or tool: " + tool})
 		}
 	}
-	if why := unfit(r, was); why != "" {
+	why := unfit(r, was)
+	var damaged *workspace.DamagedError
+	if why == "" && errors.As(d.ws.Intact(ctx, r, was), &damaged) {
+		why = "it is damaged: " + damaged.What()
+	}
+	if why != "" {
 		found = append(found, step.Difference{What: "run " + r.ID, Detail: why})
 	}
 	return found

@@ -42,13 +42,16 @@ func (d *decision) inputs() ([]step.PinnedInput, error) {
 }
 
 // digestInput fills in the digest of an input's artifacts. Commit has recorded it, except
-// in a run that another tool committed.
+// in a run that another tool committed. It refuses artifacts that were altered since.
 func digestInput(ctx context.Context, ws *workspace.Workspace, in *step.PinnedInput) error {
 	r, err := ws.Run(in.RunID)
 	if err != nil {
 		return err
 	}
 	if m, err := r.Meta(); err == nil && m.Artifacts != nil {
+		if err := ws.Intact(ctx, r, m); err != nil {
+			return fmt.Errorf("cannot use input %q: %w", in.Step, err)
+		}
 		in.Digest = m.Artifacts.Digest
 		return nil
 	}

@@ -106,7 +106,7 @@ func (d *decision) stage(ctx context.Context) (*Prepared, error) {
 		return nil, err
 	}
 	if d.Cached {
-		id, err := lookup(ws, m.Fingerprint)
+		id, err := lookup(ctx, d.Place, ws, m.Fingerprint)
 		if err == nil && id != "" {
 			err = ws.Touch(id)
 		}
@@ -202,8 +202,9 @@ func (d *decision) meta(ctx context.Context) (*workspace.Meta, error) {
 	}, nil
 }
 
-// lookup returns the latest committed, successful run with the fingerprint, or "".
-func lookup(ws *workspace.Workspace, fingerprint string) (string, error) {
+// lookup returns the latest committed, successful run with the fingerprint, or "". It warns
+// of damaged ones.
+func lookup(ctx context.Context, p run.Place, ws *workspace.Workspace, fingerprint string) (string, error) {
 	defer trace.Region("look for fingerprint %s", fingerprint)()
-	return ws.Lookup(fingerprint)
+	return ws.Lookup(ctx, fingerprint, p.Warning)
 }

@@ -109,3 +109,17 @@ func Verify(ctx context.Context, p Place, id string) ([]tree.Difference, error) 
 	defer trace.Region("verify %s", id)()
 	return ws.Verify(ctx, r)
 }
+
+// Committed returns the ids of all committed runs, oldest first.
+func Committed(p Place) ([]string, error) {
+	ws, err := p.Open()
+	if err != nil {
+		return nil, err
+	}
+	runs, err := ws.Runs()
+	ids := make([]string, len(runs))
+	for i, r := range runs {
+		ids[i] = r.ID
+	}
+	return ids, err
+}

@@ -203,3 +203,54 @@ func BenchmarkLook(b *testing.B) {
 		}
 	})
 }
+
+// A glance sees each change of content, however it is hidden, and no mere use.
+func TestGlance(t *testing.T) {
+	dir := t.TempDir()
+	f := filepath.Join(dir, "d/f")
+	write(t, f, "one")
+	if err := os.Symlink("f", filepath.Join(dir, "d/l")); err != nil {
+		t.Fatal(err)
+	}
+	glance := func() string {
+		t.Helper()
+		digest, err := Glance(t.Context(), dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return digest
+	}
+	before := glance()
+	if _, err := os.ReadFile(f); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Join(dir, "d"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if glance() != before {
+		t.Error("it differs without a change of content")
+	}
+	old := time.Now().Add(-time.Hour)
+	for what, change := range map[string]func() error{
+		"in place": func() error { return errors.Join(os.WriteFile(f, []byte("two"), 0o644), os.Chtimes(f, old, old)) },
+		"added":    func() error { return os.WriteFile(filepath.Join(dir, "d/g"), nil, 0o644) },
+		"removed":  func() error { return os.Remove(f) },
+		"link":     func() error { os.Remove(filepath.Join(dir, "d/l")); return os.Symlink("g", filepath.Join(dir, "d/l")) },
+		"mode":     func() error { return os.Chmod(filepath.Join(dir, "d/g"), 0o755) },
+	} {
+		if err := errors.Join(os.WriteFile(f, []byte("one"), 0o644), os.WriteFile(filepath.Join(dir, "d/g"), nil, 0o644), os.Chtimes(f, old, old)); err != nil {
+			t.Fatal(err)
+		}
+		if what == "added" {
+			os.Remove(filepath.Join(dir, "d/g"))
+		}
+		time.Sleep(20 * time.Millisecond) // longer than a tick
+		before := glance()
+		if err := change(); err != nil {
+			t.Fatal(err)
+		}
+		if glance() == before {
+			t.Errorf("%s: the same", what)
+		}
+	}
+}

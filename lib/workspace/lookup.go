@@ -3,6 +3,7 @@ package workspace
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -24,9 +25,10 @@ const fingerprintsDir = private + "/fingerprints"
 var fingerprintForm = regexp.MustCompile(`^[0-9A-Za-z]{1,128}$`)
 
 // Lookup returns the id of the latest committed, successful run with a fingerprint,
-// whether a step is linked to it or not. It returns "" and no error if there is none. The
-// caller holds the workspace lock, shared, for as long as it needs the run.
-func (ws *Workspace) Lookup(fingerprint string) (string, error) {
+// whether a step is linked to it or not. It returns "" and no error if there is none. It
+// passes over runs that are not intact, and calls warn with the reason. The caller holds
+// the workspace lock, shared, for as long as it needs the run.
+func (ws *Workspace) Lookup(ctx context.Context, fingerprint string, warn func(error)) (string, error) {
 	if !fingerprintForm.MatchString(fingerprint) {
 		return "", nil
 	}
@@ -41,8 +43,20 @@ func (ws *Workspace) Lookup(fingerprint string) (string, error) {
 		return "", err
 	}
 	for _, n := range slices.Backward(names) {
-		if name.Check("run", n.Name()) == nil && ws.committed(n.Name()).offered() == fingerprint {
-			return n.Name(), nil
+		if name.Check("run", n.Name()) != nil {
+			continue
+		}
+		r := ws.committed(n.Name())
+		m, err := r.Meta()
+		if err != nil || m.offered() != fingerprint {
+			continue
+		}
+		if err := ws.Intact(ctx, r, m); err == nil {
+			return r.ID, nil
+		} else if ctx.Err() != nil {
+			return "", err
+		} else {
+			warn(fmt.Errorf("%w; it is not reused", err))
 		}
 	}
 	return "", nil

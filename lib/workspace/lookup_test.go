@@ -9,7 +9,7 @@ import (
 
 func find(t *testing.T, ws *Workspace, fingerprint string) string {
 	t.Helper()
-	id, err := ws.Lookup(fingerprint)
+	id, err := ws.Lookup(t.Context(), fingerprint, func(err error) { t.Error(err) })
 	ok(t, err)
 	return id
 }
@@ -92,7 +92,7 @@ func BenchmarkLookup(b *testing.B) {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		if id, err := ws.Lookup(fmt.Sprintf("%064d", 7)); id != "0007" || err != nil {
+		if id, err := ws.Lookup(b.Context(), fmt.Sprintf("%064d", 7), func(err error) { b.Error(err) }); id != "0007" || err != nil {
 			b.Fatal(id, err)
 		}
 	}

@@ -224,6 +224,9 @@ func (ws *Workspace) commit(ctx context.Context, r Run, m *Meta) (Run, error) {
 	if err := r.forget(); err != nil {
 		return r, err
 	}
+	if glance, err := tree.Glance(ctx, r.Artifacts()); err == nil {
+		ws.keepGlance(r, glance) // without it, the first to use the run reads the artifacts
+	}
 	for _, path := range []string{r.Stdout(), r.Stderr(), r.Dir} {
 		if err := syncPath(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return r, err
@@ -290,7 +293,11 @@ func (ws *Workspace) toTrash(r Run) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return trash, os.Rename(r.Dir, trash)
+	if err := os.Rename(r.Dir, trash); err != nil {
+		return trash, err
+	}
+	os.Remove(ws.path(artifactsDir, r.ID)) // an open run has none
+	return trash, nil
 }
 
 // renameNew renames a directory to a name that must not exist; else the error is
@@ -312,7 +319,7 @@ func renameNew(from, to string) error {
 
 // Verify reads the artifacts of a committed run, compares them with its manifest, and
 // returns the differences. An error means that they cannot be compared: the manifest is
-// missing, as in a run that another tool committed, or damaged. It takes no lock.
+// missing ([ErrNoManifest] for a run that another tool committed) or damaged. It takes no lock.
 func (ws *Workspace) Verify(ctx context.Context, r Run) ([]tree.Difference, error) {
 	differences, err := ws.verify(ctx, r)
 	if err != nil {
@@ -327,6 +334,9 @@ func (ws *Workspace) verify(ctx context.Context, r Run) ([]tree.Difference, erro
 		return nil, err
 	}
 	list, err := os.Open(r.Manifest())
+	if errors.Is(err, fs.ErrNotExist) && m.Artifacts == nil {
+		err = ErrNoManifest
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -337,6 +347,9 @@ func (ws *Workspace) verify(ctx context.Context, r Run) ([]tree.Difference, erro
 	}
 	if err != nil {
 		return nil, err
+	}
+	if _, err := os.Lstat(r.Artifacts()); errors.Is(err, fs.ErrNotExist) {
+		return want.Compare(new(tree.Tree)), nil
 	}
 	is, err := tree.Scan(ctx, r.Artifacts(), tree.RecordSpecial())
 	if err != nil {

@@ -46,6 +46,9 @@ var (
 	ErrNotCommitted = errors.New("not committed")
 	// ErrDamaged says that a committed run has changed since it was committed.
 	ErrDamaged = errors.New("damaged")
+	// ErrNoManifest says that a committed run has no manifest, because another tool has
+	// committed it.
+	ErrNoManifest = errors.New("there is no manifest: another tool has committed the run")
 	// ErrNotSuccessful says that a run's command never succeeded.
 	ErrNotSuccessful = errors.New("not successful")
 )

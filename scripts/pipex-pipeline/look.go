@@ -215,7 +215,7 @@ func (l *looker) linked(name string) (string, error) {
 	return remember(&l.links, name, func() (string, error) { return l.ws.Linked(name) })
 }
 
-// record is that of a committed run.
+// record is that of a committed run whose artifacts nobody has altered.
 func (l *looker) record(id string) (*workspace.Meta, error) {
 	return remember(&l.records, id, func() (*workspace.Meta, error) {
 		r, err := l.ws.Run(id)
@@ -225,7 +225,11 @@ func (l *looker) record(id string) (*workspace.Meta, error) {
 		if err != nil {
 			return nil, err
 		}
-		return r.Meta()
+		m, err := r.Meta()
+		if err == nil {
+			err = l.ws.Intact(l.ctx, r, m)
+		}
+		return m, err
 	})
 }
 
