@@ -116,15 +116,19 @@ var binaries = sync.OnceValues(func() (string, error) {
 
 // daemon is the address of a containerd that has the image busybox.
 var daemon = sync.OnceValues(func() (string, error) {
+	bin, err := binaries()
+	if err != nil {
+		return "", err
+	}
 	dir := filepath.Join(site.dir, "containerd")
-	if _, err := output(filepath.Join(site.scripts, "pipex-containerd"), "start", dir); err != nil {
+	if _, err := output("env", "PATH="+path(bin), "pipex-containerd", "start", dir); err != nil {
 		return "", err
 	}
 	address, err := os.ReadFile(filepath.Join(dir, "address"))
 	if err != nil {
 		return "", err
 	}
-	_, err = output("env", "CONTAINERD_ADDRESS="+strings.TrimSpace(string(address)), filepath.Join(site.scripts, "pipex-image"), "busybox")
+	_, err = output("env", "PATH="+path(bin), "CONTAINERD_ADDRESS="+strings.TrimSpace(string(address)), "pipex-image", "busybox")
 	return strings.TrimSpace(string(address)), err
 })
 

@@ -51,7 +51,7 @@ func main() {
 				return 0, err
 			}
 			if c.Bool("verify") {
-				return c.Each(ids, func(id string) error { return verify(c, id) })
+				return c.Each(ids, func(operand string) error { return verify(c, operand) })
 			}
 			return commit(c, ids)
 		},
@@ -61,7 +61,11 @@ func main() {
 // commit publishes each run. A pipex-prune in the background removes what they own in containerd.
 func commit(c *cli.Call, ids []string) (int, error) {
 	var left []string
-	status, err := c.Each(ids, func(id string) error {
+	status, err := c.Each(ids, func(operand string) error {
+		id, err := c.RunID(operand)
+		if err != nil {
+			return err
+		}
 		m, owns, err := run.Commit(c.Context.Context, c.Place(), id, run.CommitOptions{
 			AllowFailure: c.Bool("allow-failure"), AllowSpecial: c.Bool("allow-special"),
 		})
@@ -77,7 +81,11 @@ func commit(c *cli.Call, ids []string) (int, error) {
 	return status, err
 }
 
-func verify(c *cli.Call, id string) error {
+func verify(c *cli.Call, operand string) error {
+	id, err := c.RunID(operand)
+	if err != nil {
+		return err
+	}
 	differences, err := run.Verify(c.Context.Context, c.Place(), id)
 	return verified(c, id, differences, err)
 }

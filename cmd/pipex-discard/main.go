@@ -2,10 +2,13 @@
 package main
 
 import (
+	"errors"
+
 	ucli "github.com/urfave/cli/v2"
 
 	"pipex/lib/cli"
 	"pipex/lib/run/reap"
+	"pipex/lib/workspace"
 )
 
 func main() {
@@ -13,7 +16,7 @@ func main() {
 		Name:     "pipex-discard",
 		Synopsis: []string{"[OPTION]... RUN..."},
 		About: "Remove each open RUN: kill its container, remove what it owns in containerd, and\n" +
-			"remove staging/RUN. A run that does not exist is success; a committed one is refused.",
+			"remove staging/RUN. A run that is gone is success; a committed one is refused.",
 		Flags:    []ucli.Flag{cli.Stdin, cli.NUL},
 		Examples: []string{"pipex-exec \"$run\" || pipex-discard \"$run\""},
 		Do: func(c *cli.Call) (int, error) {
@@ -21,7 +24,22 @@ func main() {
 			if err != nil {
 				return 0, err
 			}
-			return c.Each(ids, func(id string) error { return reap.Discard(c.Context.Context, c.Place(), id) })
+			return c.Each(ids, func(operand string) error { return discard(c, operand) })
 		},
 	})
+}
+
+// discard removes a run. If no run has this name, it may be that of one that is gone, but
+// also a mistake: see [workspace.Workspace.Discarded].
+func discard(c *cli.Call, operand string) error {
+	id, err := c.RunID(operand)
+	if errors.Is(err, workspace.ErrNoRun) {
+		if ws, opening := c.Place().Open(); opening == nil && ws.Discarded(operand) {
+			return nil
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return reap.Discard(c.Context.Context, c.Place(), id)
 }

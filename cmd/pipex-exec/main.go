@@ -75,6 +75,10 @@ func run(c *cli.Call) (int, error) {
 	if c.Bool("interactive") {
 		opt.Stdin = os.Stdin
 	}
+	id, err := c.RunID(c.Args[0])
+	if err != nil {
+		return 0, err
+	}
 	place := c.Place()
 	place.Warn = func(err error) {
 		if why := new(exec.ReasonError); errors.As(err, &why) {
@@ -83,7 +87,7 @@ func run(c *cli.Call) (int, error) {
 			c.Warn(err)
 		}
 	}
-	status, err := exec.Exec(c.Context.Context, place, c.Args[0], opt)
+	status, err := exec.Exec(c.Context.Context, place, id, opt)
 	var interrupted *exec.InterruptedError
 	if errors.As(err, &interrupted) {
 		c.Fail(err)

@@ -55,7 +55,7 @@ func prune(c *cli.Call) (int, error) {
 	keep, err := c.IDs()
 	if err == nil {
 		keep = append(keep, c.StringSlice("keep")...)
-		err = name.CheckAll("run", keep)
+		err = name.CheckRefs(keep)
 	}
 	if err != nil {
 		return 0, err
@@ -65,6 +65,11 @@ func prune(c *cli.Call) (int, error) {
 			return 0, err
 		}
 		return 0, reap.Objects(c.Context.Context, c.Place(), runs)
+	}
+	for i := range keep {
+		if keep[i], err = c.RunID(keep[i]); err != nil {
+			return 0, fmt.Errorf("cannot keep %q: %w", keep[i], err)
+		}
 	}
 	if age == 0 {
 		age = reap.Now

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -19,9 +18,9 @@ import (
 
 func globals() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "workdir", Usage: "`DIR` of the workspaces ($PIPEX_WORKDIR, " + run.DefaultWorkdir + ")"},
-		&cli.StringFlag{Name: "workspace", Aliases: []string{"w"}, Usage: "`NAME` of the workspace ($PIPEX_WORKSPACE, " + run.DefaultWorkspace + ")"},
-		&cli.StringFlag{Name: "address", Usage: "`SOCKET` of containerd ($CONTAINERD_ADDRESS, " + endpoint.Address + ")"},
+		&cli.StringFlag{Name: "workdir", Usage: "`DIR` of the workspaces ($PIPEX_WORKDIR, workdir here or above)"},
+		&cli.StringFlag{Name: "workspace", Aliases: []string{"w"}, Usage: "`NAME` of the workspace ($PIPEX_WORKSPACE, the only one, " + run.DefaultWorkspace + ")"},
+		&cli.StringFlag{Name: "address", Usage: "`SOCKET` of containerd ($CONTAINERD_ADDRESS, a private one, " + endpoint.Address + ")"},
 		&cli.StringFlag{Name: "namespace", Usage: "containerd namespace `NS` for runs only ($PIPEX_NAMESPACE, " + endpoint.Namespace + ")"},
 		&cli.DurationFlag{Name: "rpc-timeout", Usage: "fail if containerd does not answer a call within `TIME`", Value: endpoint.Patience},
 		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print errors only, no warnings"},
@@ -37,29 +36,6 @@ var (
 	NUL   = &cli.BoolFlag{Name: "z", Usage: "end each record, read or printed, with NUL instead of a line feed"}
 	Stdin = &cli.BoolFlag{Name: "stdin", Usage: "read more ids from standard input, one per record"}
 )
-
-// Place returns the place from the options, else from the environment, else the default.
-func (c *Call) Place() run.Place {
-	pick := func(flag, env string) string {
-		if v := c.String(flag); v != "" {
-			return v
-		}
-		return os.Getenv(env)
-	}
-	return run.Place{
-		Workdir:   pick("workdir", "PIPEX_WORKDIR"),
-		Workspace: pick("workspace", "PIPEX_WORKSPACE"),
-		Containerd: endpoint.Containerd{
-			Address:     pick("address", "CONTAINERD_ADDRESS"),
-			Namespace:   pick("namespace", "PIPEX_NAMESPACE"),
-			Snapshotter: os.Getenv("CONTAINERD_SNAPSHOTTER"), // as for ctr and nerdctl
-			Patience:    c.Duration("rpc-timeout"),
-		},
-		// As for cnitool.
-		CNI:  endpoint.CNI{Plugins: filepath.SplitList(os.Getenv("CNI_PATH")), Networks: os.Getenv("NETCONFPATH")},
-		Warn: c.Warn,
-	}.WithDefaults()
-}
 
 // Caller returns the user and group that called sudo(8), or else root. Root of a container with
 // a user namespace is mapped to them.
@@ -137,7 +113,7 @@ func (c *Call) IDs() ([]string, error) {
 }
 
 // RunIDs are the operands and the records of standard input, of which there is one at
-// least unless they come from there, and which are all ids of runs.
+// least unless they come from there, and each of which has the form of a run's name.
 func (c *Call) RunIDs() ([]string, error) {
 	if !c.Bool("stdin") {
 		if err := c.Operands(1, -1); err != nil {
@@ -148,7 +124,21 @@ func (c *Call) RunIDs() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ids, name.CheckAll("run", ids)
+	return ids, name.CheckRefs(ids)
+}
+
+// RunID returns the id of the run that an operand of a verb that changes something
+// means; see [workspace.Workspace.Resolve]. An id as prepare makes them is not looked up.
+func (c *Call) RunID(operand string) (string, error) {
+	if name.IsID(operand) {
+		return operand, nil
+	}
+	ws, err := c.Place().Open()
+	if err != nil {
+		return "", err
+	}
+	r, err := ws.Resolve(operand)
+	return r.ID, err
 }
 
 func splitNUL(data []byte, atEOF bool) (int, []byte, error) {

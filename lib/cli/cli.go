@@ -66,6 +66,7 @@ type Call struct {
 	*cli.Context
 	verb  *Verb
 	given map[string]bool // the options that were given; see IsSet
+	found *found          // see Place
 	// Args are the operands. Command is what follows --.
 	Args, Command []string
 	// Signals receives the signals to forward, for a verb with Exec.
@@ -300,6 +301,7 @@ func Status(err error) int {
 		errors.Is(err, workspace.ErrNoWorkspace), errors.Is(err, workspace.ErrNoRun), errors.Is(err, workspace.ErrNoStep),
 		errors.Is(err, workspace.ErrNoCache), errors.Is(err, workspace.ErrRunning),
 		errors.Is(err, workspace.ErrCommitted), errors.Is(err, workspace.ErrNotCommitted),
+		errors.Is(err, ErrNoContainerd),
 		errors.Is(err, workspace.ErrNotSuccessful), errors.Is(err, workspace.ErrDamaged):
 		return StatusNo
 	}

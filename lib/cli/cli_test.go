@@ -154,13 +154,14 @@ func TestHelpAndVersion(t *testing.T) {
 }
 
 func TestPlace(t *testing.T) {
-	for _, variable := range []string{"PIPEX_WORKDIR", "PIPEX_WORKSPACE", "CONTAINERD_ADDRESS", "PIPEX_NAMESPACE", "CONTAINERD_SNAPSHOTTER", "CNI_PATH", "NETCONFPATH"} {
+	t.Chdir(t.TempDir())
+	for _, variable := range []string{"PIPEX_WORKDIR", "PIPEX_WORKSPACE", "PIPEX_CONTAINERD_DIR", "CONTAINERD_ADDRESS", "PIPEX_NAMESPACE", "CONTAINERD_SNAPSHOTTER", "CNI_PATH", "NETCONFPATH"} {
 		t.Setenv(variable, "")
 	}
 	place := func(args ...string) run.Place {
 		_, call, _, _ := called(t, Verb{}, done, args...)
 		p := call.Place()
-		p.Warn = nil
+		p.Warn, p.Start = nil, endpoint.Start
 		return p
 	}
 	same := func(got, want run.Place) {

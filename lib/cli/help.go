@@ -53,7 +53,9 @@ func describe(f cli.Flag) (names, usage string) {
 		}
 	}
 	names = strings.Join(forms, ", ")
-	if doc.TakesValue() {
+	if g, ok := f.(*cli.GenericFlag); ok && isOptional(g.Value) {
+		names += "[=" + value + "]"
+	} else if doc.TakesValue() {
 		names += " " + value
 	}
 	return names, usage
@@ -68,3 +70,5 @@ func placeholder(usage string) (value, text string) {
 	value, after, _ := strings.Cut(rest, "`")
 	return value, before + value + after
 }
+
+func isOptional(value any) bool { _, ok := value.(*Optional); return ok }

@@ -31,7 +31,7 @@ func (c *Call) RunIn(ws, operand string) (workspace.Run, error) {
 	if err != nil {
 		return workspace.Run{}, err
 	}
-	return newest(w, operand)
+	return w.ResolveToLook(operand)
 }
 
 // WorkspaceOperand opens the workspace of the workdir that an operand names, if there is

@@ -26,17 +26,17 @@ func (d *decision) inputs() ([]step.PinnedInput, error) {
 			}
 			id = linked
 		}
-		r, err := d.ws.Run(id)
-		if errors.Is(err, workspace.ErrNoRun) && in.Optional {
+		r, err := d.ws.Resolve(id)
+		if in.Optional && (errors.Is(err, workspace.ErrNoRun) || errors.Is(err, workspace.ErrNoStep)) {
 			continue
 		}
 		if err == nil && !r.Committed {
-			err = fmt.Errorf("run %q is %w", id, workspace.ErrNotCommitted)
+			err = fmt.Errorf("run %q is %w", r.ID, workspace.ErrNotCommitted)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("cannot use input %q: %w", in.Step, err)
 		}
-		inputs = append(inputs, step.PinnedInput{Step: in.Step, RunID: id, MountedAs: in.Path, Copied: in.Copy})
+		inputs = append(inputs, step.PinnedInput{Step: in.Step, RunID: r.ID, MountedAs: in.Path, Copied: in.Copy})
 	}
 	return inputs, nil
 }

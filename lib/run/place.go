@@ -18,6 +18,8 @@ import (
 type Place struct {
 	// Workdir is the directory of the workspaces, Workspace the name of one.
 	Workdir, Workspace string
+	// Unnamed, if not nil, is the error of Open if Workspace is empty.
+	Unnamed error
 	endpoint.Containerd
 	CNI endpoint.CNI
 	// Warn is called with errors that do not make the verb fail, to be shown to people.
@@ -36,7 +38,7 @@ func (p Place) WithDefaults() Place {
 	if p.Workdir == "" {
 		p.Workdir = DefaultWorkdir
 	}
-	if p.Workspace == "" {
+	if p.Workspace == "" && p.Unnamed == nil {
 		p.Workspace = DefaultWorkspace
 	}
 	p.Containerd = p.Containerd.WithDefaults()
@@ -46,6 +48,9 @@ func (p Place) WithDefaults() Place {
 // Open opens the workspace; see [workspace.Open].
 func (p Place) Open() (*workspace.Workspace, error) {
 	p = p.WithDefaults()
+	if p.Workspace == "" {
+		return nil, p.Unnamed
+	}
 	return workspace.Open(p.Workdir, p.Workspace)
 }
 

@@ -263,7 +263,7 @@ func (s *Spec) checkSources() error {
 			return err
 		}
 		if in.Run != "" {
-			if err := name.Check("run", in.Run); err != nil {
+			if _, err := name.ParseRef(in.Run); err != nil {
 				return err
 			}
 		}

@@ -237,6 +237,12 @@ func (ws *Workspace) sweep() {
 			ws.sweepEntry(dir, e.Name())
 		}
 	}
+	discarded, _ := os.ReadDir(ws.path(discardedDir))
+	for _, e := range discarded {
+		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > remembered {
+			os.Remove(ws.path(discardedDir, e.Name()))
+		}
+	}
 	for _, former := range []string{"claims", "index"} { // of pipex up to 0.1
 		os.RemoveAll(ws.path(private, former))
 	}

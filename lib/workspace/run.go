@@ -258,6 +258,7 @@ func (ws *Workspace) commit(ctx context.Context, r Run, m *Meta) (Run, error) {
 // Discard removes an open run. The caller holds its lock. The run leaves staging by one
 // rename to .pipex/tmp; if a crash follows, the next prune deletes it there.
 func (ws *Workspace) Discard(r Run) error {
+	ws.rememberDiscarded(r.ID)
 	trash, err := ws.toTrash(r)
 	if err == nil {
 		err = os.RemoveAll(trash)
@@ -373,4 +374,31 @@ func (ws *Workspace) writeManifest(r Run, content *tree.Tree) error {
 		return err
 	}
 	return ws.replaceFile(r.ID, r.Manifest(), list.Bytes())
+}
+
+// discardedDir has an empty file for each discarded run whose id prepare did not make.
+const discardedDir = private + "/discarded"
+
+// Discarded tells whether a run of this id was discarded before, so that discarding it
+// again is success and not a mistake. For an id that prepare has made it is true. Others
+// are remembered for a day; prune then forgets them.
+func (ws *Workspace) Discarded(id string) bool {
+	if name.IsID(id) {
+		return true
+	}
+	if name.Check("run", id) != nil {
+		return false
+	}
+	_, err := os.Lstat(ws.path(discardedDir, id))
+	return err == nil
+}
+
+// remembered is how long: a script that was interrupted is started again by then.
+const remembered = 24 * time.Hour
+
+// rememberDiscarded is for Discarded. If it fails, discarding the run again is an error.
+func (ws *Workspace) rememberDiscarded(id string) {
+	if !name.IsID(id) && ws.ensure(discardedDir) == nil {
+		os.WriteFile(ws.path(discardedDir, id), nil, 0o666)
+	}
 }

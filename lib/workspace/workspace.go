@@ -21,6 +21,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 
@@ -118,10 +119,18 @@ func Open(workdir, id string) (*Workspace, error) {
 	return &Workspace{ID: id, Root: root}, nil
 }
 
-// List returns the names of the workspaces below workdir, sorted; none if workdir does
-// not exist.
+// List returns the names of the workspaces below workdir, sorted: of the directories
+// that have room for runs. There are none if workdir does not exist.
 func List(workdir string) ([]string, error) {
-	return subdirectories(workdir, name.Workspace)
+	names, err := subdirectories(workdir, name.Workspace)
+	return slices.DeleteFunc(names, func(id string) bool {
+		for _, dir := range []string{stagingDir, runsDir} {
+			if is, _ := isDir(filepath.Join(workdir, id, dir)); is {
+				return false
+			}
+		}
+		return true
+	}), err
 }
 
 // path joins names to the workspace's root. The caller has checked the names.

@@ -180,6 +180,10 @@ func (l *looker) inputs(list []step.Input) (inputs []step.PinnedInput, err error
 		id := in.Run
 		if id == "" {
 			id, err = l.linked(in.Step)
+		} else {
+			var r workspace.Run
+			r, err = l.ws.Resolve(id)
+			id = r.ID
 		}
 		var m *workspace.Meta
 		if err == nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"unicode"
@@ -53,15 +54,10 @@ func (s *step) tellFailure(run string, status int) {
 		s.name, why, where, run, where, containerd, run, where, containerd, run)
 }
 
-// directory returns the directory of an open run.
+// directory returns the directory of a run.
 func (s *step) directory(run string) string {
-	pick := func(env, other string) string {
-		if value := os.Getenv(env); value != "" {
-			return value
-		}
-		return other
-	}
-	return filepath.Join(pick("PIPEX_WORKDIR", "workdir"), pick("PIPEX_WORKSPACE", "default"), "staging", run)
+	path, _ := exec.Command("pipex-link", "--where", run).Output()
+	return strings.TrimSuffix(string(path), "\n")
 }
 
 // repeat prints the last lines of what the last exec wrote to stderr or, if that is

@@ -10,12 +10,7 @@ package containerd
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io/fs"
 	"net"
-	"strings"
-	"syscall"
 	"time"
 
 	containersapi "github.com/containerd/containerd/api/services/containers/v1"
@@ -36,7 +31,7 @@ import (
 )
 
 // ErrUnreachable says that no containerd answers at the address.
-var ErrUnreachable = errors.New("cannot reach containerd")
+var ErrUnreachable = endpoint.ErrUnreachable
 
 // Client is a connection to one namespace of a containerd. Its methods add the namespace
 // to their context. They are safe for concurrent use.
@@ -56,19 +51,18 @@ const maxMessage = 16 << 20
 func Connect(ctx context.Context, to endpoint.Containerd) (*Client, error) {
 	defer trace.Region("containerd connect")()
 	to = to.WithDefaults()
-	path := strings.TrimPrefix(to.Address, "unix://")
+	path := to.Socket()
 	dial := func(ctx context.Context, _ string) (net.Conn, error) {
 		conn, err := new(net.Dialer).DialContext(ctx, "unix", path)
 		return socket{conn}, err
 	}
 	// gRPC retries and does not return the reason why it cannot connect. A plain
 	// connection does.
-	probe, err := dial(ctx, "")
-	if err != nil {
-		return nil, unreachable(to.Address, err)
+	if err := to.Reach(ctx); err != nil {
+		return nil, err
 	}
-	probe.Close()
 	c := &Client{Namespace: to.Namespace, Snapshotter: to.Snapshotter, address: path, patience: to.Patience}
+	var err error
 	c.Conn, err = grpc.DialContext(ctx, "passthrough:///"+path,
 		grpc.WithContextDialer(dial),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
@@ -80,7 +74,7 @@ func Connect(ctx context.Context, to endpoint.Containerd) (*Client, error) {
 		grpc.WithStreamInterceptor(c.stream),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)))
 	if err != nil {
-		return nil, unreachable(to.Address, err)
+		return nil, to.Unreachable(err)
 	}
 	return c, nil
 }
@@ -95,19 +89,6 @@ func (s socket) Write(data []byte) (int, error) {
 		s.Close()
 	}
 	return n, err
-}
-
-func unreachable(address string, err error) error {
-	why := "no answer"
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
-		why = errno.Error()
-	}
-	hint := "pipex-containerd start runs a private one, --address or $CONTAINERD_ADDRESS names another's socket"
-	if errors.Is(err, fs.ErrPermission) {
-		hint = "be root, or name with --address the socket of a containerd that is yours"
-	}
-	return fmt.Errorf("%w at %q: %s; %s", ErrUnreachable, address, why, hint)
 }
 
 // Close closes the connection. It removes nothing from containerd.

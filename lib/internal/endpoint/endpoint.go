@@ -8,6 +8,8 @@ import "time"
 type Containerd struct {
 	// Address is the path of its socket, with or without the prefix unix://.
 	Address string
+	// Start is what a person can type to have a containerd if none answers at Address.
+	Start string
 	// Namespace is the containerd namespace of the objects of runs. It should hold nothing
 	// else.
 	Namespace string
@@ -22,6 +24,7 @@ type Containerd struct {
 // long; Patience allows for that.
 const (
 	Address     = "/run/containerd/containerd.sock"
+	Start       = "pipex-containerd start"
 	Namespace   = "pipex"
 	Snapshotter = "overlayfs"
 	Patience    = 2 * time.Minute
@@ -30,6 +33,7 @@ const (
 // WithDefaults returns c with defaults in place of zero values.
 func (c Containerd) WithDefaults() Containerd {
 	set(&c.Address, Address)
+	set(&c.Start, Start)
 	set(&c.Namespace, Namespace)
 	set(&c.Snapshotter, Snapshotter)
 	set(&c.Patience, Patience)

@@ -1,0 +1,44 @@
+package endpoint
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"strings"
+	"syscall"
+)
+
+// ErrUnreachable says that no containerd answers at the address, or that it refuses the
+// caller.
+var ErrUnreachable = errors.New("cannot reach containerd")
+
+// Socket returns the path of the socket.
+func (c Containerd) Socket() string { return strings.TrimPrefix(c.WithDefaults().Address, "unix://") }
+
+// Reach connects to the socket and closes the connection again. The error wraps
+// [ErrUnreachable] and says why nothing can be reached, and what to do: something else
+// if permission is denied than if there is no containerd.
+func (c Containerd) Reach(ctx context.Context) error {
+	conn, err := new(net.Dialer).DialContext(ctx, "unix", c.Socket())
+	if err != nil {
+		return c.Unreachable(err)
+	}
+	return conn.Close()
+}
+
+// Unreachable is the error for a connection that failed with err.
+func (c Containerd) Unreachable(err error) error {
+	c = c.WithDefaults()
+	why := "no answer"
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		why = errno.Error()
+	}
+	hint := "start one: " + c.Start
+	if errors.Is(err, fs.ErrPermission) {
+		hint = "use sudo, or a containerd of your own: " + c.Start
+	}
+	return fmt.Errorf("%w at %q: %s; %s", ErrUnreachable, c.Address, why, hint)
+}
