@@ -35,7 +35,7 @@ func (c *Call) containerd() (address, start string) {
 		own += " --rootless"
 	}
 	if v := c.String("address"); v != "" {
-		return v, own + " makes one that is found without --address"
+		return v, own + ", and leave out --address"
 	}
 	if v := os.Getenv("CONTAINERD_ADDRESS"); v != "" {
 		return v, "unset CONTAINERD_ADDRESS; " + own

@@ -36,9 +36,9 @@ func (c Containerd) Unreachable(err error) error {
 	if errors.As(err, &errno) {
 		why = errno.Error()
 	}
-	hint := "start one: " + c.Start
+	hint := c.Start
 	if errors.Is(err, fs.ErrPermission) {
-		hint = "use sudo, or a containerd of your own: " + c.Start
+		hint = "use sudo, or " + c.Start
 	}
 	return fmt.Errorf("%w at %q: %s; %s", ErrUnreachable, c.Address, why, hint)
 }
