@@ -34,6 +34,9 @@ func main() {
 			&ucli.BoolFlag{Name: "dry-run", Usage: "print what would become of each step, and why"},
 			&ucli.BoolFlag{Name: "run", Usage: "run the steps, as pipex-run does; --quiet tells failures only, --verbose what the steps print, too"},
 			&ucli.IntFlag{Name: "concurrency", Aliases: []string{"c"}, Usage: "with --run, `N` steps at once; else one for each processor"},
+			&ucli.StringFlag{Name: "step-file", Usage: "print the step that is in `FILE`, as pipex-step -f wants it"},
+			&ucli.StringFlag{Name: "step", Usage: "with --step-file, the step's id is `STEP`"},
+			&ucli.StringSliceFlag{Name: "input", Usage: "with --step-file, an input of the artifacts of a step: `[ALIAS=]STEP`"},
 			&ucli.StringFlag{Name: "make", Usage: "print rules for the steps that pipex.mk has written to `FILE`, and remove it"},
 			cli.JSON,
 		},
@@ -52,16 +55,12 @@ func do(c *cli.Call) (int, error) {
 	if lines := c.String("make"); lines != "" {
 		return cli.StatusDone, rulesForMake(c, lines)
 	}
-	p, err := load(c)
-	var all pipeline.Errors
-	if errors.As(err, &all) {
-		for _, err := range all {
-			c.Fail(err)
-		}
-		return cli.StatusUsage, nil
+	if file := c.String("step-file"); file != "" {
+		return fileErrors(c, printStep(c, file))
 	}
+	p, err := load(c)
 	if err != nil {
-		return 0, err
+		return fileErrors(c, err)
 	}
 	force := names(c.Generic("force").(*optional).String())
 	switch dir := c.String("out"); {
@@ -77,18 +76,26 @@ func do(c *cli.Call) (int, error) {
 	return cli.StatusDone, err
 }
 
+// fileErrors prints all that is wrong with a file, if that is the error.
+func fileErrors(c *cli.Call, err error) (int, error) {
+	var all pipeline.Errors
+	if !errors.As(err, &all) {
+		return cli.StatusDone, err
+	}
+	for _, err := range all {
+		c.Fail(err)
+	}
+	return cli.StatusUsage, nil
+}
+
 // load reads the pipeline, as far as it is asked for.
 func load(c *cli.Call) (*pipeline.Pipeline, error) {
 	if err := c.Operands(0, 1); err != nil {
 		return nil, err
 	}
-	network, err := step.ParseNetwork(c.String("network"))
+	opt, err := options(c)
 	if err != nil {
 		return nil, err
-	}
-	opt := pipeline.Options{Workspace: c.String("workspace"), EnvFile: c.String("env-file"), Network: network, Lookup: os.LookupEnv, Output: os.Stderr}
-	if opt.Workspace == "" {
-		opt.Workspace = os.Getenv("PIPEX_WORKSPACE") // else the pipeline's id
 	}
 	p, err := pipeline.Load(strings.Join(append(c.Args, ".")[:1], ""), opt)
 	if err != nil {
@@ -99,6 +106,18 @@ func load(c *cli.Call) (*pipeline.Pipeline, error) {
 		return nil, err
 	}
 	return p, p.Scope(names(c.String("target")))
+}
+
+func options(c *cli.Call) (pipeline.Options, error) {
+	network, err := step.ParseNetwork(c.String("network"))
+	if err != nil {
+		return pipeline.Options{}, err
+	}
+	opt := pipeline.Options{Workspace: c.String("workspace"), EnvFile: c.String("env-file"), Network: network, Lookup: os.LookupEnv, Output: os.Stderr}
+	if opt.Workspace == "" {
+		opt.Workspace = os.Getenv("PIPEX_WORKSPACE") // else the pipeline's id
+	}
+	return opt, nil
 }
 
 // names are the steps in a list.
@@ -123,7 +142,7 @@ func (o *optional) Set(value string) error {
 	return nil
 }
 
-func show(p *pipeline.Pipeline) error {
+func show(p any) error {
 	e := json.NewEncoder(os.Stdout)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")

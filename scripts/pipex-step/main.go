@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -12,6 +13,7 @@ import (
 )
 
 const help = `usage: pipex-step [OPTION...] STEP [PREPARE-OPTION...] [-- CMD [ARG...]]
+       pipex-step [OPTION...] -f FILE [--input [ALIAS=]STEP]... [STEP [PREPARE-OPTION...]]
 
 Runs one step as a whole: pipex-prepare, pipex-exec, pipex-commit, pipex-link. stdout
 and stderr are the container's. If the step fails, its run stays open, and a line on
@@ -21,6 +23,10 @@ step, the command gets that signal, and the run is removed.
 
   -w, --workspace WS   --workdir DIR   --address SOCKET   --namespace NS
                     for all verbs; they may also stand after STEP
+  -f, --file FILE   the step is in FILE, as in a pipeline's file; its id is STEP's default
+  --input [ALIAS=]STEP  with -f, before STEP: ALIAS's input, at /input/ALIAS, is of STEP
+  --ephemeral       print what the command prints, and remove the run
+  -i                pass stdin to the command
   --retries N       try up to N times more, each time with a new run
   --retry-delay S   wait S seconds before each further try (0)
   --allow-failure   also commit and link a run that failed, and exit 0
@@ -45,7 +51,14 @@ const (
 )
 
 func main() {
-	s, err := parse(os.Args[1:])
+	args, err := expand(os.Args[1:])
+	if errors.Is(err, errFile) {
+		os.Exit(status(err))
+	}
+	s := new(step)
+	if err == nil {
+		s, err = parse(args)
+	}
 	if s.help {
 		fmt.Print(help)
 		os.Exit(0)

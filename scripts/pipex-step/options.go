@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,6 +24,8 @@ type step struct {
 	stamp, tried    string
 	address, spaces string // as options, for the hint after a failure
 	held            *workspace.Lock
+	ephemeral       bool
+	stdin           bool // is the command's
 }
 
 // parse reads the arguments. Options for all verbs become environment variables, which
@@ -44,6 +47,14 @@ func parse(args []string) (s *step, err error) {
 			s.allowFailure = true
 			args = args[1:]
 			continue
+		case "--ephemeral":
+			s.ephemeral = true
+			args = args[1:]
+			continue
+		case "-i":
+			s.stdin = true
+			args = args[1:]
+			continue
 		}
 		known, err := s.set(option, value)
 		switch {
@@ -60,6 +71,8 @@ func parse(args []string) (s *step, err error) {
 	}
 	s.prepare = append(s.prepare, args...)
 	switch {
+	case s.ephemeral && slices.Contains(s.prepare[:len(s.prepare)-len(args)], "--cached"):
+		return s, errors.New("--ephemeral and --cached exclude each other")
 	case s.name == "":
 		return s, errors.New("the name of a STEP is wanted")
 	case s.name[0] == '-':
@@ -73,7 +86,7 @@ func parse(args []string) (s *step, err error) {
 
 // own are the options that pipex-prepare does not have. It refuses a misspelt one that
 // stands after STEP, and cannot say what it was meant to be.
-var own = []string{"retries", "retry-delay", "allow-failure", "stamp", "tried"}
+var own = []string{"file", "ephemeral", "retries", "retry-delay", "allow-failure", "stamp", "tried"}
 
 // misspelt returns the option of ours that another one was meant to be, or "".
 func misspelt(option string) string {

@@ -28,7 +28,7 @@ func (s *step) run() int {
 		var stopped syscall.Signal
 		switch status {
 		case 0:
-			status, stopped = execute(run)
+			status, stopped = s.execute(run)
 		case 3: // up to date
 			return s.publish(run, 0, true)
 		case 1: // an input is missing
@@ -42,6 +42,11 @@ func (s *step) run() int {
 			return s.failed(status, failure(status))
 		}
 		switch {
+		case s.ephemeral && run != "":
+			if code := call("pipex-discard", run); status == 0 {
+				status = code
+			}
+			return status
 		case status == 0:
 			return s.publish(run, status, false)
 		case stopped != 0:
@@ -158,7 +163,7 @@ func endOnQuit() {
 // execute runs pipex-exec and returns its status, and the signal that stopped it, if
 // any. In a session of its own pipex-exec gets each signal once: from here, and not from
 // a terminal or timeout(1) as well, where the second would kill the container.
-func execute(run string) (int, syscall.Signal) {
+func (s *step) execute(run string) (int, syscall.Signal) {
 	signals := make(chan os.Signal, 8)
 	for _, sig := range []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM} {
 		if !signal.Ignored(sig) { // as nohup(1) has it, and a shell for jobs behind it
@@ -169,6 +174,10 @@ func execute(run string) (int, syscall.Signal) {
 	defer signal.Notify(quit, syscall.SIGQUIT)
 	defer signal.Stop(signals)
 	cmd := exec.Command("pipex-exec", run)
+	if s.stdin {
+		cmd = exec.Command("pipex-exec", "-i", run)
+		cmd.Stdin = os.Stdin
+	}
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
