@@ -70,6 +70,7 @@ var (
 	ErrExists        = workspace.ErrExists
 	ErrCommitted     = workspace.ErrCommitted
 	ErrNotCommitted  = workspace.ErrNotCommitted
+	ErrDamaged       = workspace.ErrDamaged
 	ErrNotSuccessful = workspace.ErrNotSuccessful
 	ErrRunning       = workspace.ErrRunning
 )

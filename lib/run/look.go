@@ -72,8 +72,11 @@ func look(ctx context.Context, p Place, r workspace.Run, mount step.PinnedMount)
 	}()
 	select {
 	case <-ctx.Done():
-		return nil, errors.New("interrupted")
+		return nil, errInterrupted
 	case r := <-done:
+		if ctx.Err() != nil {
+			return nil, errInterrupted
+		}
 		for _, c := range r.changes {
 			changes = append(changes, workspace.ChangedInput{
 				Path: filepath.Join(mount.HostPath, c.Path), ContainerPath: filepath.Join(mount.ContainerPath, c.Path), Change: c.Kind,
@@ -82,6 +85,8 @@ func look(ctx context.Context, p Place, r workspace.Run, mount step.PinnedMount)
 		return changes, r.err
 	}
 }
+
+var errInterrupted = errors.New("interrupted")
 
 // Changed returns a warning that the inputs of a run changed after they were pinned, or nil.
 func Changed(m *workspace.Meta) error {
