@@ -33,8 +33,12 @@ type Row struct {
 	Linked bool `json:"linked"`
 	// SucceededSince says that the run failed, and the step has succeeded since.
 	SucceededSince bool `json:"succeededSince,omitempty"`
+	// Changed are the mounts and sources that changed while it ran; see [workspace.Meta].
+	Changed     []workspace.ChangedInput `json:"changedInputs,omitempty"`
+	ChangedMore int                      `json:"changedInputsMore,omitempty"`
 
-	inputs []string // the steps that it reads
+	changed string   // the same in words
+	inputs  []string // the steps that it reads
 }
 
 // The statuses of runs that have no result, besides those of a record.
@@ -68,7 +72,7 @@ func readRows(ctx context.Context, ws *workspace.Workspace) (linked, open []*Row
 		g.Go(func() error { open[i] = readRow(ctx, ws, r); return nil })
 	}
 	g.Wait()
-	return linked, open, errors.Join(err, openErr)
+	return linked, append(open, foreignRows(ws)...), errors.Join(err, openErr)
 }
 
 func readRow(ctx context.Context, ws *workspace.Workspace, r workspace.Run) *Row {
@@ -96,6 +100,7 @@ func (row *Row) fill(ws *workspace.Workspace, m *workspace.Meta) {
 	row.StepID, row.StepName = m.StepID, m.StepName
 	row.Status, row.ExitCode, row.Reason = m.Status, m.ExitCode, m.Reason
 	row.StartedAt, row.FinishedAt = m.StartedAt, m.FinishedAt
+	row.Changed, row.ChangedMore, row.changed = m.ChangedInputs, m.ChangedInputsMore, m.Changed()
 	if m.Usage != nil {
 		row.PeakMemory = m.Usage.PeakMemoryBytes
 	}
@@ -117,7 +122,7 @@ func (row *Row) running(ws *workspace.Workspace, m *workspace.Meta) {
 	}
 	var busy *workspace.BusyError
 	if err := ws.Held(m.RunID); err == nil {
-		row.Status, row.Reason = interrupted, "its pipex-exec has died; pipex-exec "+m.RunID+" continues or runs it again"
+		row.Status, row.Reason = interrupted, "its pipex-exec has died; pipex-exec "+m.RunID+" attaches"
 	} else if errors.As(err, &busy) && row.StartedAt != nil {
 		ms := max(time.Since(row.StartedAt.Time).Milliseconds(), 0)
 		row.DurationMs = &ms

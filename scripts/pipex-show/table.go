@@ -40,7 +40,7 @@ func steps(c *cli.Call, out *bufio.Writer, ws *workspace.Workspace) error {
 		fmt.Fprintf(out, "\n%s\n", total(linked, open))
 	}
 	if since > 0 {
-		c.Say("%d failed open %s of steps that have succeeded since; pipex-prune --staging removes them", since, plural(since, "run"))
+		c.Say("%d failed open %s of steps that have succeeded since; pipex-prune --failed removes them", since, plural(since, "run"))
 	}
 	return err
 }
@@ -90,6 +90,9 @@ func (r *Row) cells() []string {
 	if r.FinishedAt != nil {
 		age = duration(max(time.Since(r.FinishedAt.Time).Truncate(time.Second), 0))
 	}
+	if step == "" {
+		step = "-"
+	}
 	status := string(r.Status)
 	if status == "" {
 		status = "?"
@@ -101,6 +104,9 @@ func (r *Row) note() string {
 	notes := []string{}
 	if r.Reason != "" {
 		notes = append(notes, r.Reason)
+	}
+	if r.changed != "" {
+		notes = append(notes, "inputs changed after it was prepared: "+r.changed)
 	}
 	if r.SucceededSince {
 		notes = append(notes, "the step has succeeded since")

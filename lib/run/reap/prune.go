@@ -192,9 +192,18 @@ func (r *reaper) staging(ctx context.Context) error {
 	return nil
 }
 
-// due reports whether an open run is to be removed if nobody uses it.
+// due reports whether an open run is to be removed if nobody uses it. One without a record
+// may be that of another tool, which runs it now without our lock: it is never old enough.
 func (r *reaper) due(open workspace.Run) bool {
-	return r.Staging && open.Age() >= r.kept.Age || r.Failed && r.ws.Superseded(open)
+	if r.Failed && r.ws.Superseded(open) {
+		return true
+	}
+	return r.Staging && open.Age() >= r.kept.Age && (r.kept.Age <= 0 || readable(open))
+}
+
+func readable(r workspace.Run) bool {
+	_, err := r.Meta()
+	return err == nil
 }
 
 // abandoned discards an open run if it is due and not in use, and reports whether it did.
