@@ -27,6 +27,7 @@ import (
 	"pipex/lib/prepare"
 	"pipex/lib/run"
 	"pipex/lib/run/reap"
+	"pipex/lib/shell"
 	"pipex/lib/step"
 	"pipex/lib/tree"
 	"pipex/lib/workspace"
@@ -43,6 +44,7 @@ type (
 	Prepare  = prepare.Options
 	Prepared = prepare.Prepared
 	Exec     = exec.Options
+	Shell    = shell.Options
 	Commit   = run.CommitOptions
 	Prune    = reap.PruneOptions
 	Kept     = reap.Kept
@@ -118,6 +120,11 @@ func (w *Workspace) Prepare(ctx context.Context, opt Prepare) (*Prepared, error)
 // Exec runs the command of an open run and returns its status; see [exec.Exec].
 func (w *Workspace) Exec(ctx context.Context, id string, opt Exec) (int, error) {
 	return exec.Exec(ctx, w.place(), id, opt)
+}
+
+// Shell executes a command in a view of a run and returns its status; see [shell.Run].
+func (w *Workspace) Shell(ctx context.Context, id string, opt Shell) (int, error) {
+	return shell.Run(ctx, w.place(), id, opt)
 }
 
 // Commit publishes an open run; see [run.Commit]. It then removes the run's objects from

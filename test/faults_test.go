@@ -133,3 +133,32 @@ func TestFaultKilledRemoval(t *testing.T) {
 		}
 	}
 }
+
+// A pipex-shell that is killed at any moment has not changed the run that it looks at, and
+// leaves nothing that prune does not find.
+func TestFaultShellKilled(t *testing.T) {
+	random := dice(t)
+	b := newWorkbench(t, t.TempDir())
+	for i := range times(8, 200) {
+		run := fmt.Sprintf("run%d", i)
+		b.must("pipex-prepare", "--run-id", run, "--image", "busybox", "--", "sh", "-c", "echo layer >/tmp/f; echo artifact >/output/f; exit 3")
+		if status, _, _ := b.call("pipex-exec", run); status != 3 {
+			t.Fatalf("status %d", status)
+		}
+		before := b.must("cat", b.path("staging", run, "meta.json"))
+		after := time.Duration(random.Intn(200*1000)) * time.Microsecond
+		t.Logf("%s: kill after %s", run, after)
+		b.kill(after, "pipex-shell", run, "--", "sh", "-c", "echo x >/tmp/f; echo x >/output/f; sleep 0.1; cat /tmp/f")
+		if now := b.must("cat", b.path("staging", run, "meta.json")); now != before {
+			t.Errorf("the record is now %s", now)
+		}
+		if is := b.must("pipex-exec", run, "--", "cat", "/tmp/f", "/output/f"); is != "layer\nartifact" {
+			t.Errorf("the run has now %q", is)
+		}
+		b.reclaim()
+		b.clean()
+		if t.Failed() {
+			t.FailNow()
+		}
+	}
+}

@@ -74,6 +74,31 @@ func TestLibraryExecOfZeroOptions(t *testing.T) {
 	}
 }
 
+// A Shell sees what the run wrote, and the zero one executes sh without input.
+func TestLibraryShell(t *testing.T) {
+	ws := library(t)
+	r := openRun(t, ws, `echo x >/output/f; exit 7`)
+	if status, err := ws.Exec(t.Context(), r.ID, pipex.Exec{}); status != 7 || err != nil {
+		t.Fatalf("%d, %v", status, err)
+	}
+	var out strings.Builder
+	opt := pipex.Shell{Options: pipex.Exec{Cmd: []string{"sh", "-c", "cat /output/f; echo y >/output/f; exit 5"}, Stdout: &out}}
+	if status, err := ws.Shell(t.Context(), r.ID, opt); status != 5 || err != nil || out.String() != "x\n" {
+		t.Errorf("%d, %v, %q", status, err, out.String())
+	}
+	if status, err := ws.Shell(t.Context(), r.ID, pipex.Shell{}); status != 0 || err != nil {
+		t.Errorf("%d, %v", status, err)
+	}
+	if data, err := os.ReadFile(filepath.Join(r.Artifacts(), "f")); string(data) != "x\n" {
+		t.Errorf("the artifact is now %q, %v", data, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if status, err := ws.Shell(ctx, r.ID, pipex.Shell{}); err == nil {
+		t.Errorf("a call that is cancelled before it began: %d", status)
+	}
+}
+
 // A command that has timed out is given time to end by itself, unless it is to have none.
 func TestLibraryGrace(t *testing.T) {
 	const script = `trap 'sleep 1; touch /output/ended; exit 0' TERM; touch /output/begun; while :; do sleep 0.1; done`

@@ -33,7 +33,8 @@ type Options struct {
 // out.
 //
 // If the run is open, Run takes its lock, shared: so no verb executes, commits or removes
-// the run meanwhile. If this process is killed, prune removes what is left.
+// the run meanwhile. If this process is killed, prune removes what is left. Run waits for
+// ctx and signals as [exec.Exec] does.
 func Run(ctx context.Context, p run.Place, id string, opt Options) (int, error) {
 	if len(opt.Cmd) == 0 {
 		opt.Cmd = []string{"sh"}
