@@ -117,8 +117,8 @@ func uses(r Run, cache string) bool {
 // do for milliseconds.
 const patience = 10 * time.Second
 
-// claim takes the workspace lock, exclusive, and the lock of each open run that matters,
-// and calls check with these runs. It returns a function that releases the locks.
+// claim takes the workspace lock, exclusive, and the lock of each draft and open run that
+// matters, and calls check with these open runs. It returns a function that releases the locks.
 func (ws *Workspace) claim(ctx context.Context, matters func(Run) bool, check inUse) (_ func(), err error) {
 	var locks []*Lock
 	free := func() {
@@ -145,8 +145,13 @@ func (ws *Workspace) claim(ctx context.Context, matters func(Run) bool, check in
 	if err != nil {
 		return nil, err
 	}
-	open = slices.DeleteFunc(open, func(r Run) bool { return !matters(r) })
-	for _, r := range open {
+	drafts, err := ws.Drafts() // of a prepare or a shell, if somebody holds them
+	if err != nil {
+		return nil, err
+	}
+	others := func(r Run) bool { return !matters(r) }
+	open, drafts = slices.DeleteFunc(open, others), slices.DeleteFunc(drafts, others)
+	for _, r := range slices.Concat(drafts, open) {
 		held, err := ws.HoldRun(r.ID, "rm")
 		if err != nil {
 			return nil, err
