@@ -47,6 +47,10 @@ func script(page string) (string, error) {
 				return "", fmt.Errorf("line %d: an indented block; put it between ```LANGUAGE and ```", i+1)
 			}
 			line = ""
+		case language == "sh":
+			if command, fails := strings.CutSuffix(line, "# fails"); fails {
+				line = "if " + command + "; then exit 1; fi"
+			}
 		}
 		lines, before = append(lines, line), text
 	}
@@ -124,6 +128,7 @@ func TestBlocksAreSeen(t *testing.T) {
 		"```ruby\na\n```":                "line 1: ",
 		"a\n\n    b\n":                   "line 3: ",
 		"```sh\ntrue\n```\n```sh\n```\n": "\ntrue\n[ $? = 0 ]\n\n[ $? = 0 ]\n",
+		"```sh\nfalse # fails\n```":      "\nif false ; then exit 1; fi\n[ $? = 0 ]",
 		"```sh\n":                        "the last block",
 	} {
 		got, err := script(page)
