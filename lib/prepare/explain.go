@@ -164,7 +164,7 @@ func (d *decision) differences(ctx context.Context, r workspace.Run, was, is *wo
 			found = append(found, step.Difference{What: "fingerprint", Detail: "is of another version or tool: " + tool})
 		}
 	}
-	why := unfit(r, was)
+	why := unfit(d.ws, r, was)
 	var damaged *workspace.DamagedError
 	if why == "" && errors.As(d.ws.Intact(ctx, r, was), &damaged) {
 		why = "it is damaged: " + damaged.What()
@@ -176,11 +176,15 @@ func (d *decision) differences(ctx context.Context, r workspace.Run, was, is *wo
 }
 
 // unfit says why a lookup does not offer a run, whatever its fingerprint; "" if it does.
-func unfit(r workspace.Run, m *workspace.Meta) string {
+func unfit(ws *workspace.Workspace, r workspace.Run, m *workspace.Meta) string {
 	switch m.Status {
 	case workspace.Prepared:
 		return "it was not executed"
 	case workspace.Running:
+		var busy *workspace.BusyError
+		if err := ws.Held(r.ID); !errors.As(err, &busy) {
+			return "it was interrupted: its pipex-exec has died; pipex-exec " + r.ID + " attaches"
+		}
 		return "it is being executed"
 	case workspace.Success:
 		if !r.Committed {
