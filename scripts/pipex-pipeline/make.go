@@ -20,12 +20,16 @@ import (
 
 // makefile is a Makefile as pipex.mk describes it: its steps and make's options.
 type makefile struct {
-	stamps  string // the directory of the stamps, as the Makefile calls it
-	flags   string // make's options of one letter
-	force   []string
-	envFile string
-	steps   map[string]*target
-	names   []string // of the steps, in order
+	stamps string // the directory of the stamps, as the Makefile calls it
+	flags  string // make's options of one letter
+	force  []string
+	quiet  bool // PIPEX_QUIET is set
+	// goals are those of make's command line, defaultGoal is what is made without any.
+	goals       []string
+	defaultGoal string
+	envFile     string
+	steps       map[string]*target
+	names       []string // of the steps, in order
 }
 
 // target is a step of a Makefile.
@@ -66,6 +70,12 @@ func readMakefile(path string) (*makefile, error) {
 			m.flags = value
 		case "force":
 			m.force = strings.Fields(value)
+		case "goals":
+			m.goals = strings.Fields(value)
+		case "default":
+			m.defaultGoal = strings.TrimSpace(value)
+		case "quiet":
+			m.quiet = strings.TrimSpace(value) != ""
 		case "env-file":
 			m.envFile = strings.TrimSpace(value)
 		case "env": // make has not put its own variables into our environment
@@ -90,7 +100,7 @@ func readMakefile(path string) (*makefile, error) {
 func stepFlags() []ucli.Flag {
 	return []ucli.Flag{
 		&ucli.StringFlag{Name: "retries"}, &ucli.StringFlag{Name: "retry-delay"}, &ucli.StringFlag{Name: "stamp"}, &ucli.StringFlag{Name: "tried"},
-		&ucli.BoolFlag{Name: "allow-failure"},
+		&ucli.BoolFlag{Name: "allow-failure"}, &ucli.BoolFlag{Name: "label"},
 	}
 }
 
@@ -284,6 +294,7 @@ func (m *makefile) rules() string {
 		fmt.Fprintf(&b, "%s: export PIPEX_STAMP = %s\n", runs, t.key)
 		fmt.Fprintf(&b, "%s: %s ; %s\n", runs, strings.Join(m.needs(t, tried[name]), " "), recipe)
 	}
+	b.WriteString(m.summary(looked))
 	return b.String()
 }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -26,9 +25,18 @@ import (
 // unwanted are the variables that are for another make, or for the steps of one.
 var unwanted = []string{"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "RETRIES", "RETRY_DELAY", "ALLOW_FAILURE", "ENV_FILE", "FORCE", "PIPEX_LOGS"}
 
-// runAll runs the pipeline's steps by make, and tells what becomes of them. All that it
-// writes for make is in a directory of its own, which it removes.
+// runAll runs the pipeline's steps by make, and shows what becomes of them.
 func runAll(c *cli.Call, p *pipeline.Pipeline, force []string) (int, error) {
+	view := pipeline.View{Err: os.Stderr, Failures: c.Bool("quiet")}
+	if c.Bool("json") {
+		view.Out = os.Stdout
+	}
+	return runTo(c, p, force, view)
+}
+
+// runTo is runAll for a view. All that it writes for make is in a directory of its own,
+// which it removes.
+func runTo(c *cli.Call, p *pipeline.Pipeline, force []string, view pipeline.View) (int, error) {
 	jobs := runtime.NumCPU()
 	if c.IsSet("concurrency") {
 		jobs = c.Int("concurrency")
@@ -47,14 +55,13 @@ func runAll(c *cli.Call, p *pipeline.Pipeline, force []string) (int, error) {
 	}
 	place := c.Place()
 	place.Workspace = p.Workspace
-	r := &pipeline.Report{Pipeline: p, Err: os.Stderr, Failures: c.Bool("quiet"), Run: func(id string) string { return linked(place, id) }}
-	if c.Bool("json") {
-		r.Out = os.Stdout
-	}
-	m := &making{report: r, logs: filepath.Join(tmp, "logs"), output: filepath.Join(tmp, "make"), tails: map[string]*tail{}}
+	r := &pipeline.Report{Pipeline: p, Show: view.Show, Run: func(id string) string { return linked(place, id) }}
+	m := &making{report: r, logs: filepath.Join(tmp, "logs"), output: filepath.Join(tmp, "make"), tails: map[string]*tail{}, signals: make(chan os.Signal, 8)}
 	if !c.Bool("verbose") {
 		r.Logs = m.logs
 	}
+	cli.Notify(m.signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	defer signal.Stop(m.signals)
 	r.Start()
 	var failed error
 	if steps := p.Runnable(); len(steps) > 0 && c.Context.Context.Err() == nil {
@@ -66,19 +73,20 @@ func runAll(c *cli.Call, p *pipeline.Pipeline, force []string) (int, error) {
 			return slices.Contains(unwanted, name)
 		}), "PIPEX_WORKDIR="+place.Workdir, "PIPEX_WORKSPACE="+place.Workspace, "CONTAINERD_ADDRESS="+place.Address, "PIPEX_NAMESPACE="+place.Namespace)
 		if failed, err = m.make(cmd, steps, c.Bool("verbose")); err != nil {
+			r.Abort(cli.StatusCannot)
 			return 0, err
 		}
 	}
-	interrupted := c.Context.Context.Err()
-	if failed != nil && interrupted == nil && !r.Failed() {
-		r.Abort() // nobody knows which steps are up to date
+	if m.stopped == nil && failed != nil && !r.Failed() {
+		r.Abort(cli.StatusCannot) // nobody knows which steps are up to date
 		return 0, fmt.Errorf("cannot run the steps: %s", m.lastLine(failed))
 	}
-	told := r.End()
-	if interrupted == nil && errors.Is(told, pipeline.ErrFailed) {
-		return cli.StatusNo, nil
+	if m.stopped != nil {
+		r.End(m.stopped.(syscall.Signal))
+		<-c.Context.Context.Done() // the same signal ends it, and is our exit status
+		return 0, c.Context.Context.Err()
 	}
-	return cli.StatusDone, errors.Join(interrupted, told)
+	return r.End(0), nil
 }
 
 // write writes what make reads. The specs are new files each time, which make must not
@@ -112,6 +120,9 @@ type making struct {
 	logs   string // has what the steps print, in files
 	output string // is what make itself prints
 	tails  map[string]*tail
+	// signals are told to us; stopped is the first of them.
+	signals chan os.Signal
+	stopped os.Signal
 }
 
 // What make has ended, its steps have told: this long an event may still be on its way.
@@ -120,9 +131,8 @@ const lastEvents = time.Second
 // How often the steps' logs are looked at, for who wants to see them.
 const logPause = 50 * time.Millisecond
 
-// make starts make and tells what happens until it has ended, and returns how. A
-// signal is passed on to make, and by make to the steps: make has a session of its
-// own, and so gets each signal once.
+// make starts make and tells what happens until it has ended, and returns how. make has
+// a session of its own, and so gets no signal but ours.
 func (m *making) make(cmd *exec.Cmd, steps []string, verbose bool) (failed, err error) {
 	if err := m.prepareLogs(steps, verbose); err != nil {
 		return nil, err
@@ -142,9 +152,6 @@ func (m *making) make(cmd *exec.Cmd, steps []string, verbose bool) (failed, err 
 	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = output, output, []*os.File{tell}
 	cmd.Env = append(cmd.Env, fmt.Sprintf("PIPEX_EVENTS=/dev/fd/%d", first))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	signals := make(chan os.Signal, 8)
-	cli.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	defer signal.Stop(signals)
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("cannot start make: %w", err)
 	}
@@ -166,8 +173,8 @@ func (m *making) make(cmd *exec.Cmd, steps []string, verbose bool) (failed, err 
 		case failed = <-waiting:
 			waiting = nil
 			happens.SetReadDeadline(time.Now().Add(lastEvents))
-		case <-signals:
-			cmd.Process.Signal(syscall.SIGTERM)
+		case sig := <-m.signals:
+			m.stop(cmd.Process, sig)
 		case <-ticks.C:
 			for id := range m.tails {
 				m.follow(id, false)
@@ -175,6 +182,24 @@ func (m *making) make(cmd *exec.Cmd, steps []string, verbose bool) (failed, err 
 		}
 	}
 	return failed, nil
+}
+
+// sameSignal is more than how long pipex-step takes a signal that comes again for the
+// same.
+const sameSignal = 150 * time.Millisecond
+
+// stop passes a signal on. make passes the first one to the steps and waits for them;
+// of more it takes no notice. So the second goes to all of its session: pipex-step passes
+// it on to pipex-exec, which kills the container.
+func (m *making) stop(make *os.Process, sig os.Signal) {
+	if m.stopped != nil {
+		time.Sleep(sameSignal)
+		syscall.Kill(-make.Pid, syscall.SIGTERM)
+		return
+	}
+	m.stopped = sig
+	m.report.Stopping()
+	make.Signal(syscall.SIGTERM)
 }
 
 // read reads events, a line each. Lines that are none are passed over.

@@ -30,6 +30,8 @@ step, the command gets that signal, and the run is removed.
   --retries N       try up to N times more, each time with a new run
   --retry-delay S   wait S seconds before each further try (0)
   --allow-failure   also commit and link a run that failed, and exit 0
+  --label           begin each line that the container prints with [STEP]
+  -q, --quiet       do not say on stderr when the step starts and when it is done
   --stamp FILE      once the step is linked, write the run and $PIPEX_STAMP to FILE,
                     whose directory is created; and the digest of the artifacts to
                     FILE.output, if it has changed
@@ -51,6 +53,13 @@ const (
 )
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == "--summary" { // for pipex.mk, at the end
+		if err := summary(os.Args[2:]); err != nil {
+			say("wrong usage: %v", err)
+			os.Exit(statusUsage)
+		}
+		return
+	}
 	args, err := expand(os.Args[1:])
 	if errors.Is(err, errFile) {
 		os.Exit(status(err))

@@ -26,6 +26,8 @@ type step struct {
 	held            *workspace.Lock
 	ephemeral       bool
 	stdin           bool // is the command's
+	quiet, label    bool
+	over            bool // the event that says what has become of the step is sent
 }
 
 // parse reads the arguments. Options for all verbs become environment variables, which
@@ -55,6 +57,16 @@ func parse(args []string) (s *step, err error) {
 			s.stdin = true
 			args = args[1:]
 			continue
+		case "--label":
+			s.label = true
+			args = args[1:]
+			continue
+		case "-q", "--quiet":
+			if s.name == "" { // else it is pipex-prepare's
+				s.quiet = true
+				args = args[1:]
+				continue
+			}
 		}
 		known, err := s.set(option, value)
 		switch {

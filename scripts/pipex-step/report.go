@@ -31,6 +31,7 @@ func failure(status int) event { return event{Event: "STEP_FAILED", ExitCode: &s
 
 // event appends an event, in one write, so that those of several steps do not mix.
 func (s *step) event(e event) {
+	s.over = e.Event == "STEP_FINISHED" || e.Event == "STEP_FAILED" || e.Event == "STEP_SKIPPED"
 	path := os.Getenv("PIPEX_EVENTS")
 	if path == "" {
 		return

@@ -20,14 +20,25 @@ type record struct {
 	DurationMs int64  `json:"durationMs"`
 }
 
-// run takes the step from prepare to link and returns the exit status.
+// run runs the step and returns the exit status. Whatever happens, the last event says
+// what has become of the step.
 func (s *step) run() int {
-	s.event(event{Event: "STEP_STARTING"})
+	s.event(event{Event: "STEP_PREPARING"})
+	status := s.tries()
+	if status != 0 && !s.over {
+		s.event(failure(status))
+	}
+	return status
+}
+
+// tries takes the step from prepare to link and returns the exit status.
+func (s *step) tries() int {
 	for attempt := 0; ; attempt++ {
 		run, status := s.prepareHeld()
 		var stopped syscall.Signal
 		switch status {
 		case 0:
+			s.starts(run)
 			status, stopped = s.execute(run)
 		case 3: // up to date
 			return s.publish(run, 0, true)
@@ -53,7 +64,9 @@ func (s *step) run() int {
 			say("step %q was stopped by %s, with status %d", s.name, unix.SignalName(stopped), status)
 			call("pipex-discard", run)
 			s.tried = "" // the step may yet succeed
-			return s.failed(status, failure(status))
+			e := failure(status)
+			e.Reason = "interrupted"
+			return s.failed(status, e)
 		case attempt == s.retries && run == "":
 			return s.failed(status, failure(status))
 		case attempt == s.retries:
@@ -113,6 +126,7 @@ func (s *step) publish(run string, status int, cached bool) int {
 		s.event(event{Event: "STEP_SKIPPED", Reason: "cached", RunID: run})
 	} else {
 		s.event(event{Event: "STEP_FINISHED", RunID: run, ExitCode: &status, DurationMs: &r.DurationMs, ArtifactSize: &r.Bytes})
+		s.progress("done in %.1fs", float64(r.DurationMs)/1000)
 	}
 	return 0
 }
@@ -160,6 +174,10 @@ func endOnQuit() {
 	}()
 }
 
+// sameSignal is how long a signal that comes again is the same: timeout(1) sends it to
+// make and to us, and make passes its own on to us.
+const sameSignal = 100 * time.Millisecond
+
 // execute runs pipex-exec and returns its status, and the signal that stopped it, if
 // any. In a session of its own pipex-exec gets each signal once: from here, and not from
 // a terminal or timeout(1) as well, where the second would kill the container.
@@ -179,6 +197,12 @@ func (s *step) execute(run string) (int, syscall.Signal) {
 		cmd.Stdin = os.Stdin
 	}
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	if s.label {
+		stdout, stderr := &labeller{to: os.Stdout, label: "[" + s.name + "] "}, &labeller{to: os.Stderr, label: "[" + s.name + "] "}
+		defer stdout.end()
+		defer stderr.end()
+		cmd.Stdout, cmd.Stderr = stdout, stderr
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		return status(err), 0
@@ -186,13 +210,20 @@ func (s *step) execute(run string) (int, syscall.Signal) {
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	var stopped syscall.Signal
+	var at time.Time
 	for {
 		select {
 		case err := <-ended:
 			return status(err), stopped
 		case sig := <-signals:
-			stopped = sig.(syscall.Signal)
+			if sig == stopped && time.Since(at) < sameSignal {
+				continue
+			}
 			cmd.Process.Signal(sig)
+			if stopped == 0 {
+				s.stopping(sig.(syscall.Signal))
+			}
+			stopped, at = sig.(syscall.Signal), time.Now()
 		}
 	}
 }
