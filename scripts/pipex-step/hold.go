@@ -3,6 +3,9 @@ package main
 import (
 	"context"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"pipex/lib/name"
@@ -17,45 +20,62 @@ const aMoment = time.Second
 // process ends: no other pipex-step runs the step meanwhile, and one that has waited
 // finds the run that we have committed, by its fingerprint.
 func (s *step) prepareHeld() (run string, status int) {
-	for {
-		held, err := s.hold()
-		if err != nil {
-			say("%v", err)
-			return "", statusCannot
-		}
-		run, status = s.output("pipex-prepare", append([]string{"--step", s.name}, s.prepare...)...)
-		if held || status != 0 {
+	prepare := func() (string, int) {
+		return s.output("pipex-prepare", append([]string{"--step", s.name}, s.prepare...)...)
+	}
+	if s.held != nil {
+		return prepare()
+	}
+	if s.held, status = s.hold(); status == 0 && s.held == nil {
+		// There is no workspace to lock the step in. prepare makes it, and others may come
+		// to it at the same time.
+		if run, status = prepare(); status != 0 {
 			return run, status
 		}
-		// There was no workspace to lock the step in. Now there is, and others may have
-		// come to it at the same time.
-		if code := call("pipex-discard", run); code != 0 {
-			return "", code
+		if status = call("pipex-discard", run); status == 0 {
+			s.held, status = s.hold()
 		}
 	}
+	if status != 0 {
+		return "", status
+	}
+	return prepare()
 }
 
-// hold takes the step's lock, unless this process holds it already. It returns false if
-// there is no workspace yet, or if pipex-prepare is going to say what is wrong.
-func (s *step) hold() (held bool, err error) {
-	if s.held != nil {
-		return true, nil
-	}
+// hold takes the step's lock. It is nil if there is no workspace yet, or if pipex-prepare
+// is going to say what is wrong.
+func (s *step) hold() (*workspace.Lock, int) {
 	if name.Check("step", s.name) != nil {
-		return false, nil
+		return nil, 0
 	}
-	ws, err := run.Place{Workdir: os.Getenv("PIPEX_WORKDIR"), Workspace: os.Getenv("PIPEX_WORKSPACE")}.Open()
+	ws, err := place().Open()
 	if err != nil {
-		return false, nil
+		return nil, 0
 	}
 	var wait *time.Timer
-	s.held, err = ws.HoldStep(context.Background(), s.name, "step", func(busy *workspace.BusyError) {
+	held, err := ws.HoldStep(context.Background(), s.name, "step", func(busy *workspace.BusyError) {
 		wait = time.AfterFunc(aMoment, func() { s.sayWaiting(busy.By) })
 	})
 	if wait != nil {
 		wait.Stop()
 	}
-	return err == nil, err
+	if err != nil {
+		say("%v", err)
+		return nil, statusCannot
+	}
+	return held, 0
+}
+
+// place is that of the environment, else that which the verbs find.
+func place() run.Place {
+	p := run.Place{Workdir: os.Getenv("PIPEX_WORKDIR"), Workspace: os.Getenv("PIPEX_WORKSPACE")}
+	if p.Workdir == "" || p.Workspace == "" {
+		where, err := exec.Command("pipex-link", "--where").Output() // it says nothing if there is none yet
+		if err == nil {
+			p.Workdir, p.Workspace = filepath.Split(strings.TrimSuffix(string(where), "\n"))
+		}
+	}
+	return p
 }
 
 func (s *step) sayWaiting(by *workspace.Holder) {

@@ -9,10 +9,10 @@ import (
 	"unicode/utf8"
 )
 
-// progress says how far the step is, unless -q was given. pipex-run reads that from the
-// events.
+// progress says how far the step is, unless -q was given, or nothing is to be left of it.
+// pipex-run reads that from the events.
 func (s *step) progress(format string, args ...any) {
-	if !s.quiet && os.Getenv("PIPEX_EVENTS") == "" {
+	if !s.quiet && !s.ephemeral && os.Getenv("PIPEX_EVENTS") == "" {
 		say("%s: %s", s.name, fmt.Sprintf(format, args...))
 	}
 }
