@@ -101,11 +101,20 @@ func TestFaultFullDisk(t *testing.T) {
 			if is := b.must("jq", "-r", `"\(.status) \(.exitCode)"`, b.path("staging", run, "meta.json")); is != "failure 5" {
 				t.Errorf("the record says %s", is)
 			}
+			// Less is needed to look at it.
+			filler := fill(t, dir)
+			if info, err := os.Stat(filler); err != nil || os.Truncate(filler, info.Size()-40<<10) != nil {
+				t.Fatal("cannot make a little room")
+			}
+			if is := b.must("pipex-shell", run, "--", "ls", "/output"); is != "zeros" {
+				t.Errorf("the shell sees %q", is)
+			}
+			free(t, filler)
 			b.must("pipex-discard", run) // full as it is
 			b.swept()
 
 			run = b.must("pipex-prepare", "--image", "busybox", "--", "sh", "-c", "echo more >>/output/f")
-			filler := fill(t, dir)
+			filler = fill(t, dir)
 			refused("pipex-prepare", "--image", "busybox", "--", "true")
 			refused("pipex-exec", run)
 			free(t, filler)

@@ -36,7 +36,7 @@ func (x *execution) reserve() error {
 		}
 		f.Close()
 		if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
-			return fmt.Errorf("cannot reserve room for the logs of run %q: %w", x.run.ID, err)
+			return fmt.Errorf("cannot reserve room for the logs of run %q: %w; pipex-prune may make room", x.run.ID, err)
 		}
 	}
 	return nil

@@ -57,11 +57,13 @@ func (x *execution) begin(args []string) error {
 		m.StartedAt, m.FinishedAt, m.DurationMs = x.since(), nil, 0
 		m.ExitCode, m.Reason, m.Usage = nil, "", nil
 	}
-	if x.spare, err = x.ws.Reserve(x.run, m); err == nil {
-		err = x.reserve()
-	}
-	if err != nil {
-		return err
+	if x.view == nil { // a view has no result to lose, and may be wanted because the disk is full
+		if x.spare, err = x.ws.Reserve(x.run, m); err == nil {
+			err = x.reserve()
+		}
+		if err != nil {
+			return err
+		}
 	}
 	return x.ws.WriteMeta(x.run, m)
 }
