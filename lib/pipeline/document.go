@@ -7,6 +7,7 @@ import (
 	"io"
 	"path/filepath"
 	"regexp"
+	"sort"
 	"strconv"
 	"strings"
 
@@ -64,29 +65,28 @@ func decodeYAML(data []byte) (*yaml.Node, error) {
 	return document.Content[0], nil
 }
 
-// maxSearch bounds how many lines are tried to find a broken one; each try reads the file up
-// to there.
-const maxSearch = 5000
+// maxSearch bounds how many lines are tried to find where a broken part begins.
+const maxSearch = 1000
 
 // brokenLine is the line after which a file was still whole: the broken one, or the first of
 // a list, mapping or text that has no end.
-func brokenLine(data []byte, err error) int {
+func brokenLine(data []byte, broken error) int {
 	lines := bytes.SplitAfter(data, []byte("\n"))
-	if len(lines) > maxSearch {
-		if found := yamlLine.FindStringSubmatch(err.Error()); found != nil && found[1] != "" {
-			line, _ := strconv.Atoi(found[1])
-			return line
-		}
-		return 1
+	ends := make([]int, len(lines)+1)
+	for i, line := range lines {
+		ends[i+1] = ends[i] + len(line)
 	}
-	end := len(data)
-	for n := len(lines); n > 0; n-- {
-		end -= len(lines[n-1])
-		if _, err := decodeYAML(data[:end]); err == nil {
+	// The error is the same with the line that it is at, and all after it.
+	at := 1 + sort.Search(len(lines)-1, func(i int) bool {
+		_, err := decodeYAML(data[:ends[i+1]])
+		return err != nil && err.Error() == broken.Error()
+	})
+	for n := at; n > max(0, at-maxSearch); n-- {
+		if _, err := decodeYAML(data[:ends[n-1]]); err == nil {
 			return n
 		}
 	}
-	return 1
+	return at
 }
 
 // parseJSON gives JSON the form that YAML has, by tokens: JSON has escapes and tabs
