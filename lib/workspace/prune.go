@@ -243,6 +243,12 @@ func (ws *Workspace) sweep() {
 			os.Remove(ws.path(discardedDir, e.Name()))
 		}
 	}
+	glances, _ := os.ReadDir(ws.path(artifactsDir))
+	for _, e := range glances { // of a run that was removed by hand
+		if _, err := ws.Run(e.Name()); errors.Is(err, ErrNoRun) {
+			os.Remove(ws.path(artifactsDir, e.Name()))
+		}
+	}
 	for _, former := range []string{"claims", "index"} { // of pipex up to 0.1
 		os.RemoveAll(ws.path(private, former))
 	}
