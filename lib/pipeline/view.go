@@ -83,6 +83,8 @@ func (e *Event) outcome() string {
 			return "stopped"
 		case e.Reason == byInterrupt:
 			return fmt.Sprintf("stopped, with status %d", code)
+		case e.Reason != "":
+			return "failed: " + harmless(e.Reason)
 		}
 		return fmt.Sprintf("failed with status %d", code)
 	}

@@ -27,8 +27,9 @@ const maxRecord = 64 << 20
 
 // tellFailure says why the command of a run failed, and which commands show the run,
 // enter and remove it. If stderr is not a terminal, where other steps may have written
-// meanwhile, it repeats the last lines that the command wrote.
-func (s *step) tellFailure(run string, status int) {
+// meanwhile, it repeats the last lines that the command wrote. It returns the reason, if
+// the record has one.
+func (s *step) tellFailure(run string, status int) string {
 	dir := s.directory(run)
 	var r recorded
 	if f, err := os.Open(filepath.Join(dir, "meta.json")); err == nil {
@@ -52,6 +53,7 @@ func (s *step) tellFailure(run string, status int) {
 	containerd := s.address + s.spaces
 	say("step %q %s; look: pipex-logs%s %s; enter: pipex-shell%s%s %s; forget: pipex-discard%s%s %s",
 		s.name, why, where, run, where, containerd, run, where, containerd, run)
+	return r.Reason
 }
 
 // directory returns the directory of a run.

@@ -96,8 +96,9 @@ func (s *step) ended(run string, status int) int {
 		}
 		return code
 	}
-	s.tellFailure(run, status)
-	return s.failed(status, failure(status))
+	e := failure(status)
+	e.Reason = s.tellFailure(run, status)
+	return s.failed(status, e)
 }
 
 // publish commits and links the run, and tells make and whoever reads the events.
