@@ -174,7 +174,7 @@ func (ws *Workspace) active(keep []string) (map[string]bool, error) {
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("the inputs of open run %q are unknown: %w", run.ID, err)
+			return nil, fmt.Errorf("the inputs of open run %q are unknown, and another tool may be executing it: %w", run.ID, err)
 		}
 		for _, in := range m.Inputs {
 			active[in.RunID] = true

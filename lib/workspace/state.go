@@ -1,10 +1,14 @@
 package workspace
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
+	"slices"
 )
 
 // state is the content of state.json, in which @livingdata/pipex keeps the run of each
@@ -62,8 +66,33 @@ func (ws *Workspace) stateFromLinks(s *state) {
 	}
 }
 
+// ordered returns the steps as JSON, in the order of their runs' ids, which is that of time:
+// @livingdata/pipex shows them in the order of the file.
+func (s *state) ordered() (json.RawMessage, error) {
+	names := slices.SortedFunc(maps.Keys(s.steps), func(a, b string) int {
+		return cmp.Or(cmp.Compare(s.steps[a].RunID, s.steps[b].RunID), cmp.Compare(a, b))
+	})
+	b := bytes.NewBufferString("{")
+	for i, name := range names {
+		key, err := json.Marshal(name)
+		if err != nil {
+			return nil, err
+		}
+		entry, err := json.Marshal(s.steps[name])
+		if err != nil {
+			return nil, err
+		}
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprintf(b, "%s:%s", key, entry)
+	}
+	b.WriteByte('}')
+	return b.Bytes(), nil
+}
+
 func (ws *Workspace) writeState(s *state) error {
-	steps, err := json.Marshal(s.steps)
+	steps, err := s.ordered()
 	if err != nil {
 		return err
 	}
