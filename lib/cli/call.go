@@ -85,6 +85,9 @@ func (c *Call) Operands(min, max int) error {
 	if n > max && max == 0 && c.verb.Command {
 		return name.Usage("%q is not an option; the command comes after --: %s %s", c.Args[0], c.verb.Name, c.verb.Synopsis[0])
 	}
+	if c.verb.Command && c.Command == nil && max > 0 && n > max {
+		return name.Usage("%q stands where no operand is wanted; the command comes after --: %s %s", c.Args[max], c.verb.Name, c.verb.Synopsis[0])
+	}
 	if n < min || max >= 0 && n > max {
 		return name.Usage("wrong number of operands: %s %s", c.verb.Name, strings.Join(c.verb.Synopsis, ", or "+c.verb.Name+" "))
 	}

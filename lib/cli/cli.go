@@ -194,13 +194,9 @@ func (v *Verb) usage(err error, flags []cli.Flag) error {
 	if option, ok := strings.CutPrefix(msg, "flag provided but not defined: -"); ok {
 		option = strings.TrimPrefix(option, "-")
 		if near := near(option, flags); near != "" {
-			return name.Usage("unknown option %q; did you mean --%s?", "--"+option, near)
+			return name.Usage("unknown option %q; did you mean --%s?", dashed(option), near)
 		}
-		dash := "--"
-		if len(option) == 1 {
-			dash = "-"
-		}
-		msg = fmt.Sprintf("unknown option %q", dash+option)
+		msg = fmt.Sprintf("unknown option %q", dashed(option))
 	} else if option, ok := strings.CutPrefix(msg, "flag needs an argument: "); ok {
 		msg = fmt.Sprintf("option %q needs a value", "-"+option)
 	} else if value, option, ok := strings.Cut(msg, " for flag -"); ok {
@@ -210,13 +206,27 @@ func (v *Verb) usage(err error, flags []cli.Flag) error {
 	return name.Usage("%s; %s --help lists the options", msg, v.Name)
 }
 
-// near returns the long option that a misspelt one was meant to be, or "".
+// dashed returns an option as it is typed.
+func dashed(option string) string {
+	if len(option) == 1 {
+		return "-" + option
+	}
+	return "--" + option
+}
+
+// dockers are options of docker run that have another name here.
+var dockers = map[string]string{"v": "mount", "volume": "mount", "e": "env", "u": "user", "m": "memory", "pids-limit": "pids", "net": "network"}
+
+// near returns the long option that a misspelt one, or one of docker's, was meant to be, or "".
 func near(option string, flags []cli.Flag) string {
 	var known []string
 	for _, f := range flags {
 		if long := f.Names()[0]; len(long) > 1 {
 			known = append(known, long)
 		}
+	}
+	if ours := dockers[option]; slices.Contains(known, ours) {
+		return ours
 	}
 	return name.Near(option, known)
 }

@@ -18,6 +18,9 @@ const maxName = 128
 type Error struct{ Kind, Name string }
 
 func (e *Error) Error() string {
+	if e.Name == "" {
+		return fmt.Sprintf("invalid %s name %q: it is empty; is a variable not set?", e.Kind, e.Name)
+	}
 	if e.Kind == Workspace {
 		return fmt.Sprintf("invalid workspace name %q: 1 to 128 of A-Z a-z 0-9 _ - and single dots, not starting with - or .", e.Name)
 	}

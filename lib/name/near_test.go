@@ -3,9 +3,9 @@ package name
 import "testing"
 
 func TestNear(t *testing.T) {
-	known := []string{"input", "optional-input", "copy-input", "image", "env", "env-file", "memory", "timeout", "userns", "user"}
+	known := []string{"name", "input", "optional-input", "copy-input", "image", "env", "env-file", "memory", "timeout", "userns", "user"}
 	for word, want := range map[string]string{
-		"inpt": "input", "inptu": "input", "inputs": "input", "Image": "image", "imgae": "image",
+		"inpt": "input", "inptu": "input", "inputs": "input", "Image": "image", "imgae": "image", "iamge": "image",
 		"mem": "memory", "time-out": "timeout", "optional": "optional-input", "usr": "user", "envfile": "env-file",
 		"": "", "x": "", "nothing": "", "en": "env", "e": "",
 	} {

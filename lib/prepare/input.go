@@ -22,7 +22,7 @@ func (d *decision) inputs() ([]step.PinnedInput, error) {
 				continue
 			}
 			if err != nil {
-				return nil, fmt.Errorf("cannot use input %q: %w; pipex-link names a run", in.Step, err)
+				return nil, fmt.Errorf("cannot use input %q: %w", in.Step, err)
 			}
 			id = linked
 		}

@@ -27,7 +27,7 @@ func ParseInput(s string) (Input, error) {
 func ParseMount(s string) (Mount, error) {
 	host, path, ok := strings.Cut(s, ":")
 	if !ok || host == "" || path == "" {
-		return Mount{}, name.Usage("invalid mount %q: HOST:PATH", s)
+		return Mount{}, name.Usage("invalid mount %q: HOST:PATH is wanted, such as .:/src", s)
 	}
 	if strings.Contains(path, ":") {
 		return Mount{}, name.Usage("invalid mount %q: HOST:PATH, always read-only; give a host path with a colon through --spec", s)

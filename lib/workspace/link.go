@@ -168,7 +168,7 @@ func (ws *Workspace) Linked(step string) (string, error) {
 	defer dir.Close()
 	target, err := dir.Readlink(step)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("%w %q in workspace %q", ErrNoStep, step, ws.ID)
+		return "", fmt.Errorf("%w %q in workspace %q%s", ErrNoStep, step, ws.ID, name.DidYouMean(step, ws.steps()))
 	}
 	if err != nil {
 		return "", fmt.Errorf("cannot read the link of step %q: %w", step, err)
@@ -178,6 +178,17 @@ func (ws *Workspace) Linked(step string) (string, error) {
 		return "", fmt.Errorf("the link of step %q points to %q, not to a run; pipex-link %s RUN repairs it", step, target, step)
 	}
 	return id, nil
+}
+
+// steps returns the names of the steps that are linked, for messages.
+func (ws *Workspace) steps() (names []string) {
+	entries, _ := os.ReadDir(ws.path(linksDir))
+	for _, e := range entries {
+		if name.Check("step", e.Name()) == nil {
+			names = append(names, e.Name())
+		}
+	}
+	return names
 }
 
 // Links returns the links of all steps, sorted by step. If some links do not point to a

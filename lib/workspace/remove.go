@@ -66,7 +66,8 @@ func (ws *Workspace) RemoveCache(ctx context.Context, cache string, check inUse)
 		return err
 	}
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w %q in workspace %q", ErrNoCache, cache, ws.ID)
+		caches, _ := ws.Caches()
+		return fmt.Errorf("%w %q in workspace %q%s", ErrNoCache, cache, ws.ID, name.DidYouMean(cache, caches))
 	}
 	held, err := ws.try(unix.F_WRLCK, offset("cache", cache))
 	if isHeld(err) {
