@@ -10,6 +10,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"time"
 
 	"pipex/lib/name"
 
@@ -65,8 +66,9 @@ func decodeYAML(data []byte) (*yaml.Node, error) {
 	return document.Content[0], nil
 }
 
-// maxSearch bounds how many lines are tried to find where a broken part begins.
-const maxSearch = 1000
+// maxSearch bounds the time in which it is found where a broken part begins: each try reads
+// the file up to there.
+const maxSearch = time.Second
 
 // brokenLine is the line after which a file was still whole: the broken one, or the first of
 // a list, mapping or text that has no end.
@@ -81,7 +83,7 @@ func brokenLine(data []byte, broken error) int {
 		_, err := decodeYAML(data[:ends[i+1]])
 		return err != nil && err.Error() == broken.Error()
 	})
-	for n := at; n > max(0, at-maxSearch); n-- {
+	for n, began := at, time.Now(); n > 0 && time.Since(began) < maxSearch; n-- {
 		if _, err := decodeYAML(data[:ends[n-1]]); err == nil {
 			return n
 		}

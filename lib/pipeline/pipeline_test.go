@@ -337,6 +337,7 @@ func TestWriteRefuses(t *testing.T) {
 func FuzzLoad(f *testing.F) {
 	f.Add(steps(raw, "id: b\nuses: node\nwith: {script: x, version: 3.10}\ninputs: [{step: a, optional: true}]\nif: env.A"))
 	f.Add("id: &a [*a]\nsteps: *a\n")
+	f.Add(steps("id: b\nuses: \"@org/kit\"\nwith: &a {a: [*a], b: 0x1F}\ndescription: d\nx-y: {<<: 1}\nmounts: [{host: ../../x/, container: /c//}]"))
 	f.Fuzz(func(t *testing.T, text string) {
 		root, err := parse("p.yaml", []byte(text))
 		if err != nil || root == nil {
