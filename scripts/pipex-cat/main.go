@@ -10,8 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
@@ -114,7 +112,7 @@ func list(dir *os.File) error {
 	var text strings.Builder
 	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
 	for _, e := range entries {
-		text.WriteString(strings.Map(harmless, e.Name()))
+		text.WriteString(cli.Harmless(e.Name()))
 		if e.IsDir() {
 			text.WriteByte('/')
 		}
@@ -122,11 +120,4 @@ func list(dir *os.File) error {
 	}
 	_, err = os.Stdout.WriteString(text.String())
 	return err
-}
-
-func harmless(r rune) rune {
-	if r == utf8.RuneError || !unicode.IsPrint(r) {
-		return '?'
-	}
-	return r
 }

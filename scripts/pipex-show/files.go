@@ -30,7 +30,7 @@ func files(c *cli.Call, out *bufio.Writer, r workspace.Run) error {
 	if step != "" {
 		step = " of step " + strconv.Quote(step)
 	}
-	c.Say("run %q%s, %s: %d %s, %s", r.ID, step, harmless(string(status)), found.Files(), plural(found.Files(), "file"), bytes(found.Bytes()))
+	c.Say("run %q%s, %s: %d %s, %s", r.ID, step, cli.Harmless(string(status)), found.Files(), plural(found.Files(), "file"), bytes(found.Bytes()))
 	lines := json.NewEncoder(out)
 	lines.SetEscapeHTML(false)
 	for _, e := range found.Entries {
@@ -53,7 +53,7 @@ func files(c *cli.Call, out *bufio.Writer, r workspace.Run) error {
 				return err
 			}
 		} else {
-			fmt.Fprintf(out, "%12s  %s\n", size, harmless(e.Path+end))
+			fmt.Fprintf(out, "%12s  %s\n", size, cli.Harmless(e.Path+end))
 		}
 	}
 	if err != nil {
