@@ -57,7 +57,7 @@ func (p *Pipeline) Write(dir string) error {
 		if s.Skipped != "" {
 			continue
 		}
-		data, err := json.MarshalIndent(s.withInputs(), "", "  ")
+		data, err := json.MarshalIndent(s.WithInputs(), "", "  ")
 		if err != nil {
 			return err
 		}
@@ -116,7 +116,8 @@ func (s *Step) line(b *strings.Builder, dir string) {
 	fmt.Fprintf(b, "step.%s = %s\n", s.ID, strings.Join(words, " "))
 }
 
-func (s *Step) withInputs() step.Spec {
+// WithInputs is the step's spec with its inputs: their steps' newest runs.
+func (s *Step) WithInputs() step.Spec {
 	spec := s.Spec
 	for _, in := range s.Inputs {
 		spec.Inputs = append(spec.Inputs, in.Inputs("")...)
