@@ -45,13 +45,11 @@ func main() {
 		fmt.Print(help)
 		return
 	}
-	if err := run(os.Args[1:]); err != nil {
-		fmt.Fprintln(os.Stderr, "pipex-run:", err)
-		os.Exit(128)
-	}
+	fmt.Fprintln(os.Stderr, "pipex-run:", run(os.Args[1:])) // it returns only if it fails
+	os.Exit(128)
 }
 
-// run goes on as pipex-pipeline.
+// run goes on as pipex-pipeline, and returns if that fails.
 func run(args []string) error {
 	self, err := os.Executable()
 	if err != nil {
