@@ -67,6 +67,7 @@ var (
 	ErrNoWorkspace   = workspace.ErrNoWorkspace
 	ErrNoRun         = workspace.ErrNoRun
 	ErrNoStep        = workspace.ErrNoStep
+	ErrAmbiguous     = workspace.ErrAmbiguous
 	ErrNoCache       = workspace.ErrNoCache
 	ErrNoImage       = prepare.ErrNoImage
 	ErrExists        = workspace.ErrExists
