@@ -184,6 +184,18 @@ func TestFaultFullLog(t *testing.T) {
 	}
 }
 
+// A terminal whose output finds no room ends, and does not hang.
+func TestFaultFullTerminal(t *testing.T) {
+	b := newWorkbench(t, small(t, "tmpfs"))
+	run := b.must("pipex-prepare", "--image", "busybox", "--", "true")
+	status, out, _ := b.call("script", "-qec", "pipex-exec -t "+run+" -- sh -c 'seq 1000000'", "/dev/null")
+	if status != 137 || !strings.Contains(out, "the terminal is closed, since its output cannot be kept: no space left on device") {
+		t.Errorf("status %d: %s", status, out[max(0, len(out)-400):])
+	}
+	b.must("pipex-discard", run)
+	b.swept()
+}
+
 // What is reserved for a full disk is given back.
 func TestFaultReserved(t *testing.T) {
 	b := newWorkbench(t, small(t, "ext4"))

@@ -51,12 +51,12 @@ func (x *execution) unreserve() {
 	}
 }
 
-// left returns channels of which each is closed when the shim has closed a log.
+// left returns channels of which each is closed when the shim has closed a log, or the file
+// that the output of a terminal goes to.
 func (x *execution) left() (left [2]<-chan struct{}) {
+	left[0] = x.logs[0].Left()
 	if !x.record().Terminal {
-		for i := range left {
-			left[i] = x.logs[i].Left()
-		}
+		left[1] = x.logs[1].Left()
 	}
 	return left
 }
@@ -65,6 +65,13 @@ func (x *execution) left() (left [2]<-chan struct{}) {
 // shim has closed while the command still has the stream: the shim could not write to it.
 // If that is not possible, rescue ends the command, which would wait for ever.
 func (x *execution) rescue(ctx context.Context, task *containerd.Task, i int) {
+	if x.record().Terminal {
+		if x.whyIncomplete() == unix.ENOSPC {
+			x.Warning(fmt.Errorf("the terminal is closed, since its output cannot be kept: %w", unix.ENOSPC))
+			x.Warning(task.Kill(ctx))
+		}
+		return
+	}
 	pipe, err := task.Output(i)
 	if pipe == nil && err == nil {
 		return // the command has ended, or has closed the stream itself
