@@ -106,7 +106,12 @@ func Open(workdir, id string) (*Workspace, error) {
 	}
 	root, err := filepath.EvalSymlinks(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w %q in %q; pipex-prepare makes it, --workdir and --workspace name another", ErrNoWorkspace, id, workdir)
+		others, _ := List(workdir)
+		hint := name.DidYouMean(id, others)
+		if hint == "" {
+			hint = "; pipex-prepare makes it, --workdir and --workspace name another"
+		}
+		return nil, fmt.Errorf("%w %q in %q%s", ErrNoWorkspace, id, workdir, hint)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot open workspace %q: %w", id, err)
