@@ -18,9 +18,58 @@ import (
 // any more, a step runs once at most. There are so few contents that each comes back often,
 // and finds what was filed under it.
 func TestFaultEdits(t *testing.T) {
-	e := &editing{workbench: newWorkbench(t, t.TempDir()), random: dice(t), expected: map[string]string{}, counts: map[string]int{}}
+	t.Run("nanoseconds", func(t *testing.T) { testEdits(t, t.TempDir(), times(12, 500)) })
+	// Here a file that is changed twice within a second has the same times after that.
+	t.Run("seconds", func(t *testing.T) { testEdits(t, mounted(t, 64<<20, "-I", "128"), times(4, 100)) })
+}
+
+// A file that is edited and changed back within the second in which it was last changed has
+// the times that it had. So the step starts only when that second is over.
+func TestFaultUndoneWithinASecond(t *testing.T) {
+	b := newWorkbench(t, mounted(t, 64<<20, "-I", "128"))
+	file := filepath.Join(b.dir, "f")
+	write := func(text string) {
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	args := []string{"--image", "busybox", "--mount", "f:/f", "--", "sh", "-c", "touch /output/begun; until test -e /output/go; do sleep 0.01; done; cat /f >/output/f; until test -e /output/end; do sleep 0.01; done"}
+	for range 3 {
+		time.Sleep(time.Until(time.Now().Truncate(time.Second).Add(time.Second + 20*time.Millisecond))) // the kernel's clock is behind
+		began := time.Now()
+		write("one")
+		id := b.must(append([]string{"pipex-prepare"}, args...)...)
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			b.call("pipex-exec", id)
+		}()
+		if !within(limit, func() bool {
+			_, err := os.Stat(b.path("staging", id, "artifacts", "begun"))
+			return err == nil
+		}) {
+			t.Fatal("the step does not begin")
+		}
+		write("two")
+		b.must("touch", b.path("staging", id, "artifacts", "go"))
+		within(limit, func() bool {
+			got, _ := os.ReadFile(b.path("staging", id, "artifacts", "f"))
+			return len(got) > 0
+		})
+		write("one")
+		t.Logf("undone after %s", time.Since(began))
+		b.must("touch", b.path("staging", id, "artifacts", "end"))
+		<-ended
+		b.must("pipex-commit", id)
+		if status, served, _ := b.call(append([]string{"pipex-prepare", "--cached"}, args...)...); status != 0 {
+			t.Errorf("run %s is served, which has read another content", served)
+		}
+	}
+}
+
+func testEdits(t *testing.T, dir string, edits int) {
+	e := &editing{workbench: newWorkbench(t, dir), random: dice(t), expected: map[string]string{}, counts: map[string]int{}}
 	e.begin()
-	edits := times(12, 500)
 	for i := range edits {
 		e.once(i)
 		if t.Failed() {

@@ -17,17 +17,26 @@ import (
 // small mounts a file system of a few MiB, tmpfs or a loop-mounted ext4.
 func small(t *testing.T, kind string) string {
 	t.Helper()
-	dir := t.TempDir()
-	mount := []string{"mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", dir}
 	if kind == "ext4" {
+		return mounted(t, 8<<20, "-m", "0")
+	}
+	return mounted(t, 4<<20)
+}
+
+// mounted mounts a tmpfs or, with options for mkfs.ext4, a loop-mounted ext4.
+func mounted(t *testing.T, size int64, options ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	mount := []string{"mount", "-t", "tmpfs", "-o", fmt.Sprintf("size=%d", size), "tmpfs", dir}
+	if len(options) > 0 {
 		image := filepath.Join(t.TempDir(), "image")
 		if err := os.WriteFile(image, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.Truncate(image, 8<<20); err != nil {
+		if err := os.Truncate(image, size); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := output("mkfs.ext4", "-q", "-m", "0", image); err != nil {
+		if _, err := output("mkfs.ext4", append(options, "-q", image)...); err != nil {
 			t.Fatal(err)
 		}
 		mount = []string{"mount", "-o", "loop", image, dir}
@@ -36,7 +45,8 @@ func small(t *testing.T, kind string) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := unix.Unmount(dir, 0); err != nil {
+		var err error
+		if !within(limit, func() bool { err = unix.Unmount(dir, 0); return err == nil }) {
 			t.Errorf("unmount: %v", err)
 			unix.Unmount(dir, unix.MNT_DETACH)
 		}

@@ -134,6 +134,9 @@ func (d *decision) stage(ctx context.Context) (*Prepared, error) {
 	if err == nil {
 		_, err = ws.Stage(m, shared, func(r workspace.Run) error {
 			d.Warning(ws.KeepTrees(r, d.trees))
+			if err := d.settle(ctx); err != nil {
+				return err
+			}
 			if err := ws.KeepSeen(r, d.seen); err != nil {
 				return err
 			}
@@ -147,6 +150,17 @@ func (d *decision) stage(ctx context.Context) (*Prepared, error) {
 		return nil, err
 	}
 	return &Prepared{RunID: d.RunID, Fingerprint: m.Fingerprint}, nil
+}
+
+// settle waits until every later write to a mount or source can be seen.
+func (d *decision) settle(ctx context.Context) error {
+	defer trace.Region("wait until later writes can be seen")()
+	for _, stamps := range d.seen {
+		if err := stamps.Settle(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // lease records what the run will own in containerd, and leases the image for it.

@@ -45,7 +45,30 @@ func Stamped(stamps *Stamps) Option {
 }
 
 // Places in a stamp.
-const stampDev, stampIno, stampMode = 0, 1, 7
+const stampDev, stampIno, stampCtime, stampMode = 0, 1, 5, 7
+
+// Settle waits, at most as long as a tick can be, until the next write to any object will change
+// its stamp. If the file system counts in fractions of a second, it does not wait: a tick is
+// over before a container can start. If it counts in whole seconds, a write and another one
+// that undoes it may leave the stamp of a recent file as it was.
+func (s *Stamps) Settle(ctx context.Context) error {
+	var last int64
+	for i := range s.objects {
+		o := &s.objects[i]
+		if o.flags&recent != 0 && o.stamp[stampCtime+1] == 0 {
+			last = max(last, int64(o.stamp[stampCtime]))
+		}
+	}
+	if last == 0 {
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(min(racy, time.Until(time.Unix(last, 0).Add(racy)))):
+		return nil
+	}
+}
 
 // stampObject returns the object as it is now, without its content.
 func (s *scan) stampObject(o *object) stamped {
@@ -91,7 +114,7 @@ const (
 // whenever a file is written to, moved, or given times. So touch(1), chmod(1) and a new hard
 // link are changes, too. Reading is none. What [Cache] does not notice, Look does not notice
 // either; nor does it notice a change that was undone within the same tick of the file
-// system's clock in which the scan took place.
+// system's clock in which the scan took place, unless [Stamps.Settle] waits for its end.
 //
 // Only files that were changed less than two seconds before the scan are read. An error means
 // that dir could not be looked at as a whole, and that anything in it may have changed.
