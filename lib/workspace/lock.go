@@ -33,6 +33,8 @@ import (
 //	           it holds another lock.
 //	cache      exclusive: exec, for an exclusive cache, while the command runs.
 //	           Several caches are locked in order of their names.
+//	pipeline   exclusive: pipex-run in the background, from its beginning to its end.
+//	           Nothing waits for it.
 //	workspace  shared: prepare, link and commit, while they add a reference to a
 //	           run. exclusive: prune, while it decides what to remove. Held for
 //	           milliseconds. Remove and RemoveCache hold it, and the locks of the

@@ -34,6 +34,10 @@ func main() {
 			&ucli.BoolFlag{Name: "dry-run", Usage: "print what would become of each step, and why"},
 			&ucli.BoolFlag{Name: "run", Usage: "run the steps, as pipex-run does; --quiet tells failures only, --verbose what the steps print, too"},
 			&ucli.IntFlag{Name: "concurrency", Aliases: []string{"c"}, Usage: "with --run, `N` steps at once; else one for each processor"},
+			&ucli.BoolFlag{Name: "detach", Usage: "with --run, run the steps in the background, and print the id of that"},
+			&ucli.BoolFlag{Name: "attach", Usage: "show what runs, or ran, in the background from beginning to end; the operand is its ID, or else it is the newest"},
+			&ucli.BoolFlag{Name: "stop", Usage: "send SIGTERM to what runs in the background, chosen in the same way"},
+			&ucli.StringFlag{Name: "detached", Usage: "with --run: be what --detach has begun as `ID`"},
 			&ucli.StringFlag{Name: "step-file", Usage: "print the step that is in `FILE`, as pipex-step -f wants it"},
 			&ucli.StringFlag{Name: "step", Usage: "with --step-file, the step's id is `STEP`"},
 			&ucli.StringSliceFlag{Name: "input", Usage: "with --step-file, an input of the artifacts of a step: `[ALIAS=]STEP`"},
@@ -58,6 +62,12 @@ func do(c *cli.Call) (int, error) {
 	if file := c.String("step-file"); file != "" {
 		return fileErrors(c, printStep(c, file))
 	}
+	switch {
+	case c.Bool("attach"):
+		return attach(c)
+	case c.Bool("stop"):
+		return cli.StatusDone, stopDetached(c)
+	}
 	p, err := load(c)
 	if err != nil {
 		return fileErrors(c, err)
@@ -68,6 +78,10 @@ func do(c *cli.Call) (int, error) {
 		err = writeOut(c, p, dir)
 	case c.Bool("dry-run"):
 		err = dryRun(c, p, force)
+	case c.String("detached") != "":
+		return runDetached(c, p, force, c.String("detached"))
+	case c.Bool("run") && (c.Bool("detach") || p.Detach):
+		err = detach(c, p)
 	case c.Bool("run"):
 		return runAll(c, p, force)
 	default:

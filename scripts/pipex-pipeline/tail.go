@@ -14,6 +14,7 @@ type stream struct {
 	name, path string
 	at         int64
 	rest       []byte
+	whole      bool // a line is told as one, however long it is
 }
 
 // maxLine is how long a line is told as one, in bytes.
@@ -47,7 +48,7 @@ func (s *stream) take(tell func(string)) {
 	for {
 		i := bytes.IndexByte(s.rest, '\n')
 		switch {
-		case i > maxLine || i < 0 && len(s.rest) > maxLine:
+		case !s.whole && (i > maxLine || i < 0 && len(s.rest) > maxLine):
 			n := maxLine
 			for n > maxLine-utf8.UTFMax && !utf8.RuneStart(s.rest[n]) {
 				n--

@@ -14,6 +14,7 @@ import (
 )
 
 const help = `usage: pipex-run [OPTION...] [FILE|DIR]
+       pipex-run --attach|--stop [ID]
 
 Runs the pipeline in FILE, or in DIR's pipeline.yml, pipeline.yaml or
 pipeline.json: each step as soon as its inputs are there, and only if something
@@ -31,6 +32,10 @@ its logs, of which the end is shown if it fails.
   --verbose              what the steps print, too, behind [STEP]
   -q, --quiet            failures only
   --json                 events on stdout instead, one JSON object a line
+  -d, --detach           run in the background, and print the ID of that at once
+  --attach [ID]          show it from its beginning to its end, with its exit status;
+                         the newest without ID. ^C leaves it running
+  --stop [ID]            end it, as ^C would without --detach
 
 Options may also stand after FILE. The containerd is that of $CONTAINERD_ADDRESS and
 $PIPEX_NAMESPACE. pipex-pipeline reads the file and tells what happens; between them

@@ -81,7 +81,9 @@ func main() {
 		os.Exit(statusCannot)
 	}
 	endOnQuit()
-	os.Exit(s.run())
+	status := s.run()
+	s.held.Release()
+	os.Exit(status)
 }
 
 // say prints a line for people. Control characters, which a name may hold, become "?".

@@ -40,7 +40,8 @@ func (s *step) event(e event) {
 	line, err := json.Marshal(e)
 	if err == nil {
 		var f *os.File
-		if f, err = os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o666); err == nil {
+		// Without O_NONBLOCK, opening a pipe waits for a reader, and pipex-run may be dead.
+		if f, err = os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|unix.O_NONBLOCK, 0o666); err == nil {
 			defer f.Close()
 			_, err = f.Write(append(line, '\n'))
 		}
