@@ -30,11 +30,11 @@ func main() {
 }
 
 // discard removes a run. If no run has this name, it may be that of one that is gone, but
-// also a mistake: see [workspace.Workspace.Discarded].
+// also a mistake: see [workspace.Workspace.Gone].
 func discard(c *cli.Call, operand string) error {
 	id, err := c.RunID(operand)
 	if errors.Is(err, workspace.ErrNoRun) {
-		if ws, opening := c.Place().Open(); opening == nil && ws.Discarded(operand) {
+		if ws, opening := c.Place().Open(); opening == nil && ws.Gone(operand) {
 			return nil
 		}
 	}

@@ -237,12 +237,7 @@ func (ws *Workspace) sweep() {
 			ws.sweepEntry(dir, e.Name())
 		}
 	}
-	discarded, _ := os.ReadDir(ws.path(discardedDir))
-	for _, e := range discarded {
-		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > remembered {
-			os.Remove(ws.path(discardedDir, e.Name()))
-		}
-	}
+	ws.forgetOwnIDs()
 	glances, _ := os.ReadDir(ws.path(artifactsDir))
 	for _, e := range glances { // of a run that was removed by hand
 		if _, err := ws.Run(e.Name()); errors.Is(err, ErrNoRun) {

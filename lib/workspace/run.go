@@ -141,6 +141,9 @@ func (ws *Workspace) stage(m *Meta, shared *Lock, fill func(Run) error) (run Run
 			return run, err
 		}
 	}
+	if err := ws.noteOwnID(m.RunID); err != nil {
+		return run, err
+	}
 	run = ws.staged(m.RunID)
 	if err := renameNew(draft.Dir, run.Dir); err != nil {
 		return run, err
@@ -258,7 +261,8 @@ func (ws *Workspace) commit(ctx context.Context, r Run, m *Meta) (Run, error) {
 // Discard removes an open run. The caller holds its lock. The run leaves staging by one
 // rename to .pipex/tmp; if a crash follows, the next prune deletes it there.
 func (ws *Workspace) Discard(r Run) error {
-	ws.rememberDiscarded(r.ID)
+	now := time.Now()
+	os.Chtimes(ws.path(ownIDsDir, r.ID), now, now) // if there is one; its day begins now
 	trash, err := ws.toTrash(r)
 	if err == nil {
 		err = os.RemoveAll(trash)
@@ -376,29 +380,48 @@ func (ws *Workspace) writeManifest(r Run, content *tree.Tree) error {
 	return ws.replaceFile(r.ID, r.Manifest(), list.Bytes())
 }
 
-// discardedDir has an empty file for each discarded run whose id prepare did not make.
-const discardedDir = private + "/discarded"
+// ownIDsDir has an empty file for each run whose id is the caller's own. Prepare writes it:
+// discard has to work on a full disk.
+const ownIDsDir = private + "/own-ids"
 
-// Discarded tells whether a run of this id was discarded before, so that discarding it
-// again is success and not a mistake. For an id that prepare has made it is true. Others
-// are remembered for a day; prune then forgets them.
-func (ws *Workspace) Discarded(id string) bool {
+// remembered is how long such an id is known after its run has gone: a script that was
+// interrupted is started again by then.
+const remembered = 24 * time.Hour
+
+// Gone tells whether id is that of a run that existed, or may have, so that discarding it is
+// no mistake. For an id of the form that prepare makes it is true. The callers' own are
+// remembered for a day after their run was discarded; prune then forgets them.
+func (ws *Workspace) Gone(id string) bool {
 	if name.IsID(id) {
 		return true
 	}
 	if name.Check("run", id) != nil {
 		return false
 	}
-	_, err := os.Lstat(ws.path(discardedDir, id))
+	_, err := os.Lstat(ws.path(ownIDsDir, id))
 	return err == nil
 }
 
-// remembered is how long: a script that was interrupted is started again by then.
-const remembered = 24 * time.Hour
+// noteOwnID notes an id for Gone.
+func (ws *Workspace) noteOwnID(id string) error {
+	if name.IsID(id) {
+		return nil
+	}
+	if err := ws.ensure(ownIDsDir); err != nil {
+		return err
+	}
+	return os.WriteFile(ws.path(ownIDsDir, id), nil, 0o666)
+}
 
-// rememberDiscarded is for Discarded. If it fails, discarding the run again is an error.
-func (ws *Workspace) rememberDiscarded(id string) {
-	if !name.IsID(id) && ws.ensure(discardedDir) == nil {
-		os.WriteFile(ws.path(discardedDir, id), nil, 0o666)
+// forgetOwnIDs removes the notes of noteOwnID that are no longer needed.
+func (ws *Workspace) forgetOwnIDs() {
+	notes, _ := os.ReadDir(ws.path(ownIDsDir))
+	for _, n := range notes {
+		if info, err := n.Info(); err != nil || time.Since(info.ModTime()) < remembered {
+			continue
+		}
+		if _, err := ws.Run(n.Name()); errors.Is(err, ErrNoRun) {
+			os.Remove(ws.path(ownIDsDir, n.Name()))
+		}
 	}
 }
