@@ -245,7 +245,7 @@ func (m *makefile) looked() map[string]bool {
 			seen[name] = true
 			t := m.steps[name]
 			looked[name] = t.again || m.forced(name)
-			for _, in := range m.among(slices.Concat(t.inputs(false), t.inputs(true))) {
+			for _, in := range m.reads(name) {
 				looked[name] = visit(in) || looked[name]
 			}
 		}
