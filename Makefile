@@ -24,7 +24,7 @@ demo: deps build
 
 # One of them: make test T=prune (a script's name), make test T=TestFaultKilled.
 test: test-deps
-	@sh .ci/test $(T)
+	@sh .ci/test '$(T)'
 
 # All tests on another containerd: make test-containerd V=2.4.2
 V := system
@@ -33,7 +33,7 @@ test-containerd: test-deps
 
 # The same, tests and verbs built with the race detector.
 test-race: test-deps
-	@RACE=1 sh .ci/test $(T)
+	@RACE=1 sh .ci/test '$(T)'
 
 # The full form of those tests that kill, fill and race.
 test-faults: test-deps
