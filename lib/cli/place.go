@@ -3,7 +3,6 @@ package cli
 import (
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -104,11 +103,14 @@ func above(dir string) (dirs []string) {
 // findWorkspace returns the only workspace of a workdir, or else the default one. If
 // there are others only, it is an error that names them.
 func findWorkspace(workdir string) (string, error) {
+	if workspace.Exists(workdir, run.DefaultWorkspace) {
+		return run.DefaultWorkspace, nil // with others or alone
+	}
 	all, err := workspace.List(workdir)
 	switch {
 	case err == nil && len(all) == 1:
 		return all[0], nil
-	case err != nil || len(all) == 0 || slices.Contains(all, run.DefaultWorkspace):
+	case err != nil || len(all) == 0:
 		return run.DefaultWorkspace, nil
 	}
 	const most = 8

@@ -25,7 +25,8 @@ type inUse func(ws *Workspace, open []Run) error
 // Remove, or Prune of a workspace beside it, deletes them. First it calls check, which may
 // be nil, with the open runs: it may remove what they own elsewhere.
 //
-// The error wraps [ErrNoWorkspace] if the workspace does not exist; it is a [*BusyError] if
+// The error wraps [ErrNoWorkspace] if the workspace does not exist, or the directory of that
+// name has no room for runs: then it is not ours to delete. It is a [*BusyError] if
 // a process holds the workspace or one of its open runs. A workspace that is a symbolic
 // link is refused. Remove takes the workspace lock, exclusive, and the lock of each open run.
 func Remove(ctx context.Context, workdir, id string, check inUse) error {
@@ -40,6 +41,9 @@ func Remove(ctx context.Context, workdir, id string, check inUse) error {
 	path := filepath.Join(workdir, id)
 	if info, err := os.Lstat(path); err == nil && info.Mode().Type() == fs.ModeSymlink {
 		return fmt.Errorf("cannot remove workspace %q: it is a symbolic link to %q; remove the link, or the workspace there", id, ws.Root)
+	}
+	if !Exists(workdir, id) {
+		return fmt.Errorf("%w %q in %q: that directory has no runs, so it is something else", ErrNoWorkspace, id, workdir)
 	}
 	release, err := ws.claim(ctx, func(Run) bool { return true }, check)
 	if err != nil {
@@ -174,7 +178,7 @@ const removedPrefix = ".removed-"
 func sweepRemoved(workdir string) {
 	entries, _ := os.ReadDir(workdir)
 	for _, e := range entries {
-		if e.IsDir() && strings.HasPrefix(e.Name(), removedPrefix) {
+		if id, removed := strings.CutPrefix(e.Name(), removedPrefix); removed && name.IsID(id) && e.IsDir() {
 			removeTree(filepath.Join(workdir, e.Name()))
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"pipex/lib/name"
 	"pipex/lib/step"
 )
 
@@ -71,6 +72,20 @@ func TestRemoveRefusesALink(t *testing.T) {
 	}
 }
 
+// With --workdir . any directory of a project has the name of a workspace.
+func TestRemoveRefusesWhatIsNoWorkspace(t *testing.T) {
+	workdir := t.TempDir()
+	file := filepath.Join(workdir, "src", "file")
+	ok(t, os.Mkdir(filepath.Dir(file), 0o777))
+	ok(t, os.WriteFile(file, nil, 0o666))
+	if err := Remove(t.Context(), workdir, "src", nil); !errors.Is(err, ErrNoWorkspace) {
+		t.Error(err)
+	}
+	if _, err := os.Stat(file); err != nil {
+		t.Error(err)
+	}
+}
+
 // What a killed removal left is deleted by the next one, and by a prune beside it.
 func TestRemovedIsSwept(t *testing.T) {
 	for what, sweep := range map[string]func(ws *Workspace, workdir string){
@@ -81,9 +96,14 @@ func TestRemovedIsSwept(t *testing.T) {
 		},
 	} {
 		ws, workdir := newWorkspace(t)
-		left := filepath.Join(workdir, removedPrefix+"x")
+		left := filepath.Join(workdir, removedPrefix+name.NewID())
 		ok(t, os.MkdirAll(filepath.Join(left, runsDir, "run"), 0o777))
+		other := filepath.Join(workdir, removedPrefix+"x") // not made by Remove
+		ok(t, os.Mkdir(other, 0o777))
 		sweep(ws, workdir)
+		if _, err := os.Stat(other); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
 		if _, err := os.Stat(left); !os.IsNotExist(err) {
 			t.Errorf("%s: %v", what, err)
 		}

@@ -128,14 +128,17 @@ func Open(workdir, id string) (*Workspace, error) {
 // that have room for runs. There are none if workdir does not exist.
 func List(workdir string) ([]string, error) {
 	names, err := subdirectories(workdir, name.Workspace)
-	return slices.DeleteFunc(names, func(id string) bool {
-		for _, dir := range []string{stagingDir, runsDir} {
-			if is, _ := isDir(filepath.Join(workdir, id, dir)); is {
-				return false
-			}
+	return slices.DeleteFunc(names, func(id string) bool { return !Exists(workdir, id) }), err
+}
+
+// Exists reports whether workdir has a workspace id: a directory that has room for runs.
+func Exists(workdir, id string) bool {
+	for _, dir := range []string{stagingDir, runsDir} {
+		if is, _ := isDir(filepath.Join(workdir, id, dir)); is {
+			return true
 		}
-		return true
-	}), err
+	}
+	return false
 }
 
 // path joins names to the workspace's root. The caller has checked the names.
