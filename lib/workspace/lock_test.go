@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -114,4 +115,23 @@ func TestHeldLooksOnly(t *testing.T) {
 	ok(t, ws.Held("another"))
 	lock.Release()
 	ok(t, ws.Held("run"))
+}
+
+// A prune keeps what it says of the holder of a lock that is held, and removes the rest.
+func TestHoldersAreSwept(t *testing.T) {
+	ws, _ := newWorkspace(t)
+	step, err := ws.HoldStep(t.Context(), "s", "step", nil)
+	ok(t, err)
+	_, background, err := ws.NewPipeline()
+	ok(t, err)
+	p, _ := ws.Pipelines()
+	p[0].Adopt(background.File())
+	ok(t, os.WriteFile(ws.holderPath("step", "dead"), []byte("{}"), 0o666))
+	_, err = ws.Prune(t.Context(), PruneOptions{}, func(string) {})
+	ok(t, err)
+	if left := names(t, ws, private, "holders"); !slices.Equal(left, []string{"pipeline-" + p[0].ID, "step-s"}) {
+		t.Error(left)
+	}
+	step.Release()
+	background.Release()
 }

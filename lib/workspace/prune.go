@@ -227,8 +227,9 @@ func (ws *Workspace) spare(runs []Run, active map[string]bool, opt PruneOptions)
 	return spare, kept
 }
 
-// sweep removes what crashes have left in .pipex, and of workspaces beside this one. Each entry's name begins with the run
-// or the lock that protects it. If nobody holds that lock, the entry is left over.
+// sweep removes what crashes have left in .pipex, and of workspaces beside this one. Each
+// entry's name begins with the run or the lock that protects it. If nobody holds that lock,
+// the entry is left over.
 func (ws *Workspace) sweep() {
 	sweepRemoved(filepath.Dir(ws.Root))
 	for _, dir := range []string{"tmp", "new", "holders"} {
@@ -250,19 +251,19 @@ func (ws *Workspace) sweep() {
 }
 
 func (ws *Workspace) sweepEntry(dir, entry string) {
-	owner := entry
+	kind, owner := "run", entry
 	if i := strings.LastIndexByte(entry, '.'); i >= 0 {
 		owner = entry[:i]
 	}
+	if dir == "holders" {
+		kind, owner, _ = strings.Cut(entry, "-")
+	}
 	var lock *Lock
 	var err error
-	switch cache, isCache := strings.CutPrefix(owner, "cache-"); {
-	case owner == linking:
+	if owner == linking {
 		lock, err = ws.tryExclusive()
-	case dir == "holders" && isCache:
-		lock, err = ws.try(unix.F_WRLCK, offset("cache", cache))
-	default:
-		lock, err = ws.try(unix.F_WRLCK, offset("run", strings.TrimPrefix(owner, "run-")))
+	} else {
+		lock, err = ws.try(unix.F_WRLCK, offset(kind, owner))
 	}
 	if err != nil {
 		return
