@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"pipex/lib/internal/containerd"
 	"pipex/lib/internal/endpoint"
 	"pipex/lib/internal/oci"
@@ -428,6 +430,17 @@ func TestFailed(t *testing.T) {
 		}
 	}
 	x := prepared(t, step.Pinned{})
+	ok(t, x.begin([]string{"c"}))
+	x.waiting = true
+	if _, err := x.failed(errors.New("containerd is gone")); err == nil {
+		t.Error("no error")
+	}
+	var log unix.Stat_t
+	ok(t, unix.Stat(x.run.Stdout(), &log))
+	if log.Blocks == 0 {
+		t.Error("a log was truncated that the shim may be writing to")
+	}
+	x = prepared(t, step.Pinned{})
 	before := errors.New("before it began")
 	if code, err := x.failed(before); code != 0 || !errors.Is(err, before) {
 		t.Errorf("%d, %v", code, err)

@@ -42,7 +42,8 @@ func (x *execution) reserve() error {
 	return nil
 }
 
-// unreserve gives back the room that the logs did not need.
+// unreserve gives back the room that the logs did not need. The shim has closed them: what
+// it wrote meanwhile would be cut off.
 func (x *execution) unreserve() {
 	for _, path := range []string{x.run.Stdout(), x.run.Stderr()} {
 		if info, err := os.Stat(path); err == nil {

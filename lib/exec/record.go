@@ -172,7 +172,9 @@ func (x *execution) failed(err error) (int, error) {
 	for _, log := range x.logs {
 		x.Warning(log.Stop())
 	}
-	x.unreserve()
+	if !x.waiting {
+		x.unreserve() // else the shim may be writing to the logs
+	}
 	if len(x.meta.Execs) == 0 || x.record().FinishedAt != nil {
 		return 0, err // it failed before it was recorded
 	}
