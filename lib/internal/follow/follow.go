@@ -90,21 +90,28 @@ func (f *Follower) follow() {
 	defer close(f.copied)
 	f.resume()
 	events := make([]byte, 4096)
-	for f.err == nil {
-		f.copy()
+	for {
+		f.copyMore()
 		n, err := f.watch.Read(events)
 		if err != nil {
 			return // the task has ended: Stop copies the rest
 		}
 		if closes(events[:n]) {
-			f.copy()
+			f.copyMore()
 			f.leave.Do(func() { close(f.left) })
 		}
 	}
 }
 
+// copyMore copies what the log holds by now, unless that has failed before.
+func (f *Follower) copyMore() {
+	if f.err == nil {
+		f.copy()
+	}
+}
+
 // Left returns a channel that is closed when a writer has closed the log, and all that it
-// holds is copied.
+// holds is copied, if it can be.
 func (f *Follower) Left() <-chan struct{} { return f.left }
 
 // closes reports whether one of the events is that a writer has closed the file.
@@ -183,9 +190,7 @@ func (f *Follower) Stop() error {
 	f.complete.Do(func() {
 		f.Ended()
 		<-f.copied
-		if f.err == nil {
-			f.copy()
-		}
+		f.copyMore()
 		f.log.Close()
 		<-f.closed
 	})

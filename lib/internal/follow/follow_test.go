@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 // What is appended to a log while it is followed arrives byte for byte, from the
@@ -112,5 +113,32 @@ func TestLeft(t *testing.T) {
 	}
 	if err := f.Stop(); err != nil {
 		t.Error(err)
+	}
+}
+
+// That a writer closes the log is told also if the reader is gone.
+func TestLeftWithoutReader(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	if err := os.WriteFile(path, []byte("text"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := Start(path, 0, KeepAll, full{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Stop()
+	log, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := log.WriteString("more"); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(50 * time.Millisecond) // until the follower has seen that
+	log.Close()
+	select {
+	case <-f.Left():
+	case <-time.After(10 * time.Second):
+		t.Error("not told")
 	}
 }
