@@ -75,6 +75,11 @@ func (t *Task) Output(i int) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
+	var opened unix.Stat_t
+	if err := unix.Fstat(fd, &opened); err != nil || opened.Ino != ino || opened.Mode&unix.S_IFMT != unix.S_IFIFO {
+		unix.Close(fd) // the command has replaced it since
+		return nil, err
+	}
 	return os.NewFile(uintptr(fd), "the command's output"), nil
 }
 
