@@ -90,7 +90,8 @@ func (v *Verb) run(args []string) int {
 			trace.To(os.Stderr)
 		}
 		if err == nil && !v.Plain {
-			err = userns.Join(call.Place().Address)
+			place := call.Place()
+			err = userns.Join(place.Address, "PIPEX_WORKDIR="+place.Workdir, "CONTAINERD_ADDRESS="+place.Address)
 		}
 		if err == nil {
 			status, err = v.Do(call)

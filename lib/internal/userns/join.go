@@ -25,8 +25,9 @@ func Inside() bool {
 // namespaces of the containerd that listens at socket. It returns nil if there is nothing to
 // join: the caller is root, nothing listens, or containerd is in the caller's own namespaces.
 // It uses nsenter(1), since a process with several threads cannot join a user namespace
-// (setns(2)).
-func Join(socket string) error {
+// (setns(2)). env are variables, as NAME=VALUE, for the program that is executed again: what
+// the caller has found, as it may find something else where it is root.
+func Join(socket string, env ...string) error {
 	if os.Geteuid() == 0 {
 		return nil
 	}
@@ -50,7 +51,16 @@ func Join(socket string) error {
 	// the current one by its path.
 	args := append([]string{"nsenter", "--preserve-credentials", "--user", "--mount", "--target", strconv.Itoa(pid), "--",
 		"/bin/sh", "-c", `cd -- "$1" && shift && exec "$@"`, "sh", dir, self}, os.Args[1:]...)
-	return fmt.Errorf("cannot join the rootless containerd's user namespace: %w", syscall.Exec(nsenter, args, os.Environ()))
+	return fmt.Errorf("cannot join the rootless containerd's user namespace: %w", syscall.Exec(nsenter, args, environ(env)))
+}
+
+// environ returns the environment with other values for some variables.
+func environ(env []string) []string {
+	for _, v := range env {
+		name, value, _ := strings.Cut(v, "=")
+		os.Setenv(name, value)
+	}
+	return os.Environ()
 }
 
 // listener returns the id of the process that listens at a socket (SO_PEERCRED of unix(7)); 0
