@@ -85,7 +85,7 @@ func committable(m *workspace.Meta, allowFailure bool) error {
 	case allowFailure && m.Status == workspace.Failure:
 		return nil
 	case m.Status == workspace.Failure && m.ExitCode == nil: // by another tool
-		return fmt.Errorf("is %w: its command failed; --allow-failure commits it all the same", workspace.ErrNotSuccessful)
+		return fmt.Errorf("is %w: its command failed; --allow-failure commits it anyway", workspace.ErrNotSuccessful)
 	case m.Status == workspace.Failure:
 		return fmt.Errorf("is %w: its command returned %d; --allow-failure commits it anyway", workspace.ErrNotSuccessful, *m.ExitCode)
 	}

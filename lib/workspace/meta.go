@@ -35,9 +35,9 @@ type Meta struct {
 	// Fingerprint is the decided step's fingerprint, in hexadecimal. A lookup finds the
 	// run by it; see [step.Pinned.Fingerprint].
 	Fingerprint string `json:"fingerprint"`
-	// StartedAt is when the exec that decides the result began, or its setup, if that ran
-	// just before: the last exec without a command of its own. For a run without a container it is PreparedAt. Not present
-	// before.
+	// StartedAt is when the exec that decides the result began, the last one without a
+	// command of its own, or its setup, if that ran just before. For a run without a
+	// container it is PreparedAt. Not present before.
 	StartedAt *Time `json:"startedAt,omitempty"`
 	// FinishedAt is when that exec ended; for a run without a container, the time of
 	// commit. Not present before.

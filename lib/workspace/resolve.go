@@ -23,7 +23,7 @@ const minPrefix = 4
 //
 // The error wraps [ErrNoRun] or [ErrNoStep] if there is no such run, and [ErrAmbiguous]
 // if there are several; it names some of them. It is a [*name.Error] or a
-// [*name.UsageError] if ref has not the form of such a name. Resolve takes no lock: the
+// [*name.UsageError] if ref does not have the form of such a name. Resolve takes no lock: the
 // run may be committed or removed a moment later.
 func (ws *Workspace) Resolve(ref string) (Run, error) { return ws.resolve(ref, false) }
 

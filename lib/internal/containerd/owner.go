@@ -153,8 +153,9 @@ func (c *Client) Remove(ctx context.Context, id string) error {
 const SourcesSuffix = "-sources"
 
 // Upper returns the host's directory that holds what the container id has written: the
-// upper directory of its overlay, or for the copies of sources the directory as a whole. It returns "" if there is no
-// such snapshot, and an error if the snapshotter has no such directory.
+// upper directory of its overlay, or for the copies of sources the directory as a whole. It
+// returns "" if there is no such snapshot, and an error if the snapshotter has no such
+// directory.
 func (c *Client) Upper(ctx context.Context, id string) (string, error) {
 	mounts, err := c.SnapshotService(c.Snapshotter).Mounts(c.Context(ctx), id)
 	if errdefs.IsNotFound(err) {

@@ -61,7 +61,7 @@ func (t *Task) pipe(i int) (uint64, error) {
 
 // Output opens the pipe that the command writes to as its stdout, 0, or its stderr, 1, for
 // a caller that reads it in place of the shim. The result is nil without an error if the
-// command has not the pipe any more or has ended.
+// command has ended or no longer has the pipe.
 func (t *Task) Output(i int) (*os.File, error) {
 	ino, err := t.pipe(i)
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH) || err == nil && ino != t.pipes[i] {

@@ -347,8 +347,8 @@ func (r *reaper) shim(ctx context.Context, s containerd.Shim) (bool, error) {
 }
 
 // leftovers removes the control groups and networks of this workspace's runs that are
-// neither open nor drafts, which pipex-shell uses. It lists them before it lists the open runs: so those of a run that is
-// prepared in between are not among them.
+// neither open nor drafts, which pipex-shell uses. It lists them before it lists the open
+// runs: so those of a run that is prepared in between are not among them.
 func (r *reaper) leftovers(ctx context.Context) error {
 	ours := func(id string) bool { return containerd.Belongs(id, r.ws.Root) }
 	all, err := cgroup.List(r.client.Namespace, ours)
