@@ -113,18 +113,20 @@ func (r *envReader) value(all string) (string, error) {
 	if text == "" || !strings.Contains("'\"`", text[:1]) {
 		return plainEnvValue(all)
 	}
-	quote := text[:1]
-	for text = text[1:]; !strings.Contains(text, quote); {
+	quote, line := text[:1], text[1:]
+	var lines []string
+	for !strings.Contains(line, quote) {
 		if r.rest == "" {
 			return "", fmt.Errorf("the %s of the value is not closed", quote)
 		}
-		more := r.next()
-		if err := checkEnvText(more); err != nil {
+		lines = append(lines, line)
+		line = r.next()
+		if err := checkEnvText(line); err != nil {
 			return "", err
 		}
-		text += "\n" + more
 	}
-	text, after, _ := strings.Cut(text, quote)
+	line, after, _ := strings.Cut(line, quote)
+	text = strings.Join(append(lines, line), "\n")
 	after = strings.TrimLeft(after, " \t")
 	switch {
 	case strings.HasSuffix(text, `\`):

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"pipex/lib/name"
 )
@@ -128,4 +129,17 @@ func FuzzEnvFile(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A quote that is never closed is refused at once, however long the file is.
+func TestEnvFileQuoteOverManyLines(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "env")
+	if err := os.WriteFile(path, []byte("K='"+strings.Repeat("\n", maxEnvFile-8)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	err := ReadEnvFile(path, map[string]string{})
+	if err == nil || time.Since(start) > 5*time.Second {
+		t.Errorf("%v, after %v", err, time.Since(start))
+	}
 }
