@@ -99,12 +99,6 @@ func Exec(ctx context.Context, p run.Place, id string, opt Options) (int, error)
 	if m.Container == nil {
 		return 0, fmt.Errorf("run %q has no container, since it was prepared without --image; fill %q and commit it", r.ID, r.Artifacts())
 	}
-	switch {
-	case opt.Grace == 0:
-		opt.Grace = DefaultGrace
-	case opt.Grace < 0:
-		opt.Grace = 0
-	}
 	p.Namespace, p.Snapshotter = m.Container.Namespace, m.Container.Snapshotter
 	client, err := containerd.Connect(ctx, p.Containerd)
 	if err != nil {

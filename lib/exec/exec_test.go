@@ -451,6 +451,11 @@ func TestFailed(t *testing.T) {
 // A timeout counts from when the command began, also for an exec that attached later.
 func TestTimeout(t *testing.T) {
 	x := prepared(t, step.Pinned{})
+	for grace, want := range map[time.Duration]time.Duration{0: DefaultGrace, -1: 0, time.Second: time.Second} {
+		if x.Grace = grace; x.grace() != want {
+			t.Errorf("%v: %v", grace, x.grace())
+		}
+	}
 	x.meta.Execs = []workspace.Exec{{StartedAt: workspace.Time{Time: time.Now().Add(-time.Hour)}}}
 	if x.timeout() != nil {
 		t.Error("a timeout that nobody asked for")

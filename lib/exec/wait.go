@@ -86,7 +86,7 @@ func (x *execution) wait(ctx context.Context, task *containerd.Task) (exit conta
 			x.rescue(ctx, task, 1)
 		case <-timeout:
 			timedOut, timeout = true, nil
-			kill = time.After(x.Grace)
+			kill = time.After(x.grace())
 			x.Warning(task.Signal(ctx, syscall.SIGTERM))
 		case <-kill:
 			x.Warning(task.Kill(ctx))
@@ -102,6 +102,14 @@ func (x *execution) wait(ctx context.Context, task *containerd.Task) (exit conta
 			}
 		}
 	}
+}
+
+// grace returns how long the command may take to end after its timeout.
+func (x *execution) grace() time.Duration {
+	if x.Grace == 0 {
+		return DefaultGrace
+	}
+	return max(x.Grace, 0)
 }
 
 // limit returns how long the command may run; zero for no limit.
