@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"pipex/lib/workspace"
 )
@@ -52,7 +53,7 @@ func TestTableIsHarmless(t *testing.T) {
 	table(out, "STEP", []*Row{{StepID: "a", StepName: "\x1b[31m\nred", Status: "\x07", Reason: strings.Repeat("é", 500) + "\xff"}})
 	out.Flush()
 	lines := strings.Split(b.String(), "\n")
-	if len(lines) != 3 || strings.ContainsAny(b.String(), "\x1b\x07\xff") || len([]rune(lines[1])) > 250 || !strings.HasPrefix(lines[1], "a (?[31m?red)  ?") {
+	if len(lines) != 3 || strings.ContainsAny(b.String(), "\x1b\x07") || !utf8.ValidString(b.String()) || len([]rune(lines[1])) > 250 || !strings.HasPrefix(lines[1], "a (?[31m?red)  ?") {
 		t.Errorf("%q", b.String())
 	}
 }
