@@ -16,6 +16,7 @@ import (
 // record is what pipex-commit --json prints of a run.
 type record struct {
 	Digest     string `json:"digest"`
+	Files      int64  `json:"files"`
 	Bytes      int64  `json:"bytes"`
 	DurationMs int64  `json:"durationMs"`
 }
@@ -131,7 +132,11 @@ func (s *step) publish(run string, status int, cached bool) int {
 		s.event(event{Event: "STEP_SKIPPED", Reason: "cached", RunID: run})
 	} else {
 		s.event(event{Event: "STEP_FINISHED", RunID: run, ExitCode: &status, DurationMs: &r.DurationMs, ArtifactSize: &r.Bytes})
-		s.progress("done in %.1fs", float64(r.DurationMs)/1000)
+		none := ""
+		if status == 0 && r.Files == 0 { // most likely it wrote somewhere else
+			none = ", no output files"
+		}
+		s.progress("done in %.1fs%s", float64(r.DurationMs)/1000, none)
 	}
 	return 0
 }
