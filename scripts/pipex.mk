@@ -54,6 +54,7 @@ pipex.rules := $(shell pipex-pipeline --workdir $(call pipex.quote,$(PIPEX_WORKD
 $(if $(filter 0,$(.SHELLSTATUS)),,$(error pipex.mk: the steps cannot be looked at))
 
 # The shell that make starts is replaced by the step, so that make's signals reach it.
+$(if $(PIPEX_LOGS),$(shell mkdir -p $(call pipex.quote,$(PIPEX_LOGS))))
 pipex.logs = $(if $(PIPEX_LOGS),>$(call pipex.quote,$(PIPEX_LOGS)/$(1).stdout) 2>$(call pipex.quote,$(PIPEX_LOGS)/$(1).stderr) )
 pipex.ours = $(if $(RETRIES),--retries $(RETRIES) )$(if $(RETRY_DELAY),--retry-delay $(RETRY_DELAY) )$(if $(ALLOW_FAILURE),--allow-failure )$(if $(PIPEX_LABEL),--label )$(if $(PIPEX_QUIET)$(findstring s,$(pipex.flags)),--quiet )
 pipex.cached = $(if $(filter all $(1),$(FORCE))$(findstring B,$(pipex.flags)),,--cached )

@@ -26,9 +26,8 @@ type recorded struct {
 const maxRecord = 64 << 20
 
 // tellFailure says why the command of a run failed, and which commands show the run,
-// enter and remove it. If stderr is not a terminal, where other steps may have written
-// meanwhile, it repeats the last lines that the command wrote. It returns the reason, if
-// the record has one.
+// enter and remove it. It first repeats the last lines that the command wrote, unless
+// they stand just before. It returns the reason, if the record has one.
 func (s *step) tellFailure(run string, status int) string {
 	dir := s.directory(run)
 	var r recorded
@@ -36,8 +35,7 @@ func (s *step) tellFailure(run string, status int) string {
 		json.NewDecoder(io.LimitReader(f, maxRecord)).Decode(&r) // without it only the status is known
 		f.Close()
 	}
-	_, err := unix.IoctlGetTermios(int(os.Stderr.Fd()), unix.TCGETS)
-	if err != nil && os.Getenv("PIPEX_EVENTS") == "" { // pipex-run itself shows the end of stderr
+	if os.Getenv("PIPEX_EVENTS") == "" { // pipex-run itself shows the end of stderr
 		s.repeat(dir, r)
 	}
 	why := fmt.Sprintf("failed with status %d", status)
@@ -63,19 +61,24 @@ func (s *step) directory(run string) string {
 }
 
 // repeat prints the last lines of what the last exec wrote to stderr or, if that is
-// nothing, to stdout.
+// nothing, to stdout. It does not if they stand just before: they went to our stderr, and
+// no other step wrote there meanwhile.
 func (s *step) repeat(dir string, r recorded) {
 	if len(r.Execs) == 0 {
 		return
 	}
-	last := r.Execs[len(r.Execs)-1]
+	last, mixed := r.Execs[len(r.Execs)-1], mixed()
 	for _, log := range []struct {
 		name   string
 		offset int64
-	}{{"stderr", last.StderrOffset}, {"stdout", last.StdoutOffset}} {
+		apart  bool
+	}{{"stderr", last.StderrOffset, mixed}, {"stdout", last.StdoutOffset, mixed || !sameFile(os.Stdout, os.Stderr)}} {
 		lines := lastLines(filepath.Join(dir, log.name+".log"), log.offset)
 		if len(lines) == 0 {
 			continue
+		}
+		if !log.apart {
+			return
 		}
 		say("step %q: the end of its %s:", s.name, log.name)
 		for _, line := range lines {
@@ -83,6 +86,33 @@ func (s *step) repeat(dir string, r recorded) {
 		}
 		return
 	}
+}
+
+// mixed reports whether other steps of a make may have written to our stderr while the
+// command ran. A person at a terminal has seen that, and can scroll.
+func mixed() bool {
+	if _, err := unix.IoctlGetTermios(int(os.Stderr.Fd()), unix.TCGETS); err == nil || os.Getenv("PIPEX_LOGS") != "" {
+		return false
+	}
+	several := false
+	for _, word := range strings.Fields(os.Getenv("MAKEFLAGS")) {
+		switch {
+		case word == "--": // variables follow
+			return several
+		case strings.HasPrefix(word, "-O"): // --output-sync
+			return false
+		case strings.HasPrefix(word, "-j") && word != "-j1":
+			several = true
+		}
+	}
+	return several
+}
+
+// sameFile reports whether two files are one and the same. A file that is closed is none.
+func sameFile(a, b *os.File) bool {
+	is, err := a.Stat()
+	other, err2 := b.Stat()
+	return err == nil && err2 == nil && os.SameFile(is, other)
 }
 
 // How much of a log is repeated, in lines and in bytes.

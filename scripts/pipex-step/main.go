@@ -17,9 +17,10 @@ const help = `usage: pipex-step [OPTION...] STEP [PREPARE-OPTION...] [-- CMD [AR
 
 Runs one step as a whole: pipex-prepare, pipex-exec, pipex-commit, pipex-link. stdout
 and stderr are the container's. If the step fails, its run stays open, and a line on
-stderr says why and names the commands that show the run, enter and remove it. If stderr
-is no terminal, the last lines that the step wrote come before it. If a signal stops the
-step, the command gets that signal, and the run is removed.
+stderr says why and names the commands that show the run, enter and remove it. Before it,
+the last lines that the step wrote are repeated, if they went elsewhere, or if make -j may
+have mixed them with those of other steps. If a signal stops the step, the command gets
+that signal, and the run is removed.
 
   -w, --workspace WS   --workdir DIR   --address SOCKET   --namespace NS
                     for all verbs; they may also stand after STEP
