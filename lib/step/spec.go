@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -277,10 +278,30 @@ func ReadSpec(r io.Reader) (*Spec, error) {
 	d.DisallowUnknownFields()
 	s := new(Spec)
 	if err := d.Decode(s); err != nil {
+		if key, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
+			word, _ := strconv.Unquote(key)
+			return nil, name.Usage("invalid spec: unknown key %q%s", word, name.DidYouMean(word, keys(reflect.TypeFor[Spec]())))
+		}
 		return nil, name.Usage("invalid spec: %v", err)
 	}
 	if _, err := d.Token(); err != io.EOF {
 		return nil, name.Usage("invalid spec: more than one JSON object")
 	}
 	return s, nil
+}
+
+// keys are those of the JSON objects that a type has.
+func keys(t reflect.Type) (all []string) {
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice:
+		return keys(t.Elem())
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if key, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ","); key != "" && key != "-" {
+				all = append(all, key)
+			}
+			all = append(all, keys(t.Field(i).Type)...)
+		}
+	}
+	return all
 }
