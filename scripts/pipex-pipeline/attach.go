@@ -71,6 +71,6 @@ func showErrors(path string) {
 		_, err = io.Copy(os.Stderr, io.LimitReader(f, maxErrors))
 	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "pipex-pipeline: warning: cannot show its errors:", err)
+		fmt.Fprintf(os.Stderr, "%s: warning: cannot show its errors: %v\n", program(), err)
 	}
 }

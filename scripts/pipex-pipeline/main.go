@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -19,9 +20,18 @@ import (
 	"pipex/lib/step"
 )
 
+// program is how this program calls itself to people: as pipex-run, which goes on as it,
+// gives it that name.
+func program() string {
+	if filepath.Base(os.Args[0]) == "pipex-run" {
+		return "pipex-run"
+	}
+	return "pipex-pipeline"
+}
+
 func main() {
 	cli.Main(cli.Verb{
-		Name:     "pipex-pipeline",
+		Name:     program(),
 		Synopsis: []string{"[OPTION]... [FILE|DIR]"},
 		About: "Print what the pipeline in FILE, or in DIR's pipeline.yml, pipeline.yaml or\n" +
 			"pipeline.json, means: its steps with images, commands, inputs, as JSON. Nothing is run.",

@@ -46,9 +46,14 @@ file, 128+N ended by signal N.
 `
 
 func main() {
-	if len(os.Args) > 1 && (os.Args[1] == "-h" || os.Args[1] == "--help") {
-		fmt.Print(help)
-		return
+	for _, word := range os.Args[1:] {
+		if word == "--" {
+			break
+		}
+		if word == "-h" || word == "--help" {
+			fmt.Print(help)
+			return
+		}
 	}
 	fmt.Fprintln(os.Stderr, "pipex-run:", run(os.Args[1:])) // it returns only if it fails
 	os.Exit(128)
@@ -76,7 +81,7 @@ func run(args []string) error {
 		return err
 	}
 	os.Setenv("PIPEX_MK", rules)
-	err = syscall.Exec(pipeline, append([]string{"pipex-pipeline", "--run"}, arrange(args)...), os.Environ())
+	err = syscall.Exec(pipeline, append([]string{"pipex-run", "--run"}, arrange(args)...), os.Environ())
 	return fmt.Errorf("cannot run %q: %w", pipeline, err)
 }
 
