@@ -333,6 +333,11 @@ func rulesForMake(c *cli.Call, path string) error {
 		return err
 	}
 	m.plan(l)
+	for _, name := range m.names {
+		if why := broken(m.steps[name].line); why != "" { // the shell will not say which step's it is
+			c.Warn(fmt.Errorf("step %q: a shell cannot read its line: %s; in a Makefile, \\# stands for # and $$ for $", name, why))
+		}
+	}
 	_, err = os.Stdout.WriteString(strings.ReplaceAll(m.rules(), "\n", lineEnd))
 	return err
 }

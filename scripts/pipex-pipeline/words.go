@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -10,11 +11,12 @@ import (
 
 // split returns the words that a POSIX shell makes of a line. They are static if they
 // are all that it would see: an expansion, a second command, or a pattern that matches
-// files here is known only when the line runs. Such a word is as it is written.
+// files here is known only when the line runs. Such a word is as it is written. There
+// are none if the shell will refuse the line.
 func split(line string) (words []string, static bool) {
-	file, err := syntax.NewParser(syntax.Variant(syntax.LangPOSIX)).Parse(strings.NewReader("pipex-step "+line), "")
+	file, err := parse(line, syntax.LangPOSIX)
 	if err != nil {
-		return nil, false // the shell will say why
+		return nil, false
 	}
 	var call *syntax.CallExpr
 	syntax.Walk(file, func(n syntax.Node) bool {
@@ -32,6 +34,23 @@ func split(line string) (words []string, static bool) {
 		words, static = append(words, word), static && fixed
 	}
 	return words, static
+}
+
+func parse(line string, shell syntax.LangVariant) (*syntax.File, error) {
+	return syntax.NewParser(syntax.Variant(shell)).Parse(strings.NewReader("pipex-step "+line), "")
+}
+
+// broken says why no shell can read a line, such as for a quote that is not closed; empty
+// if one can. make's SHELL may be another than a POSIX shell.
+func broken(line string) string {
+	var wrong syntax.ParseError
+	if _, err := parse(line, syntax.LangPOSIX); !errors.As(err, &wrong) {
+		return ""
+	}
+	if _, err := parse(line, syntax.LangBash); err == nil {
+		return ""
+	}
+	return strings.Replace(wrong.Text, "reached EOF", "it ends", 1)
 }
 
 var (

@@ -41,3 +41,18 @@ func TestSplit(t *testing.T) {
 		}
 	}
 }
+
+func TestBroken(t *testing.T) {
+	for line, want := range map[string]string{
+		`-- sh -c 'echo it's >/output/a'`: "it ends without closing quote '",
+		`-- sh -c "a`:                     `it ends without closing quote "`,
+		`-- a >`:                          "> must be followed by a word",
+		`-- diff <(a) <(b)`:               "", // SHELL may be bash
+		`-- sh -c 'a'`:                    "",
+		``:                                "",
+	} {
+		if got := broken(line); got != want {
+			t.Errorf("%s: %q, want %q", line, got, want)
+		}
+	}
+}
