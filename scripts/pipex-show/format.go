@@ -21,6 +21,14 @@ func bytes(n int64) string {
 	return units.CustomSize("%.4g%s", float64(n), 1024, []string{"B", "K", "M", "G", "T", "P", "E"})
 }
 
+// age writes how long ago something was, in whole seconds at most.
+func age(d time.Duration) string {
+	if d < 10*time.Second {
+		return fmt.Sprintf("%ds", max(int(d.Seconds()), 0))
+	}
+	return duration(d)
+}
+
 // duration writes a time with the two largest units that it needs.
 func duration(d time.Duration) string {
 	switch {

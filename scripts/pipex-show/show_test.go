@@ -67,6 +67,11 @@ func TestUnits(t *testing.T) {
 			t.Errorf("%v: %s, want %s", d, got, want)
 		}
 	}
+	for d, want := range map[time.Duration]string{-time.Second: "0s", 999 * time.Millisecond: "0s", 2500 * time.Millisecond: "2s", 59900 * time.Millisecond: "59s", 61 * time.Second: "1m01s"} {
+		if got := age(d); got != want {
+			t.Errorf("%v ago: %s, want %s", d, got, want)
+		}
+	}
 	for n, want := range map[int64]string{0: "0B", 1023: "1023B", 1536: "1.5K", 5 << 30: "5G"} {
 		if got := bytes(n); got != want {
 			t.Errorf("%d: %s, want %s", n, got, want)

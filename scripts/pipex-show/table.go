@@ -28,9 +28,13 @@ func steps(c *cli.Call, out *bufio.Writer, ws *workspace.Workspace) error {
 		}
 		return err
 	}
-	table(out, "STEP", linked)
+	if len(linked) > 0 || len(open) == 0 {
+		table(out, "STEP", linked)
+	}
 	if len(open) > 0 {
-		fmt.Fprintln(out)
+		if len(linked) > 0 {
+			fmt.Fprintln(out)
+		}
 		table(out, "OPEN", open)
 	}
 	if all := append(linked, open...); len(all) > 0 {
@@ -68,7 +72,7 @@ func table(out *bufio.Writer, first string, rows []*Row) {
 }
 
 func (r *Row) cells() []string {
-	step, exit, took, memory, size, age := r.StepID, "-", "-", "-", "-", "-"
+	step, exit, took, memory, size, ago := r.StepID, "-", "-", "-", "-", "-"
 	if r.StepName != "" && r.StepName != r.StepID {
 		step = strings.TrimSpace(step + " (" + r.StepName + ")")
 	}
@@ -85,7 +89,7 @@ func (r *Row) cells() []string {
 		size = bytes(*r.ArtifactSize)
 	}
 	if r.FinishedAt != nil {
-		age = duration(max(time.Since(r.FinishedAt.Time).Truncate(time.Second), 0))
+		ago = age(time.Since(r.FinishedAt.Time))
 	}
 	if step == "" {
 		step = "-"
@@ -94,7 +98,7 @@ func (r *Row) cells() []string {
 	if status == "" {
 		status = "?"
 	}
-	return []string{short(step, 40), short(status, 12), exit, took, memory, size, age, r.RunID, short(r.note(), 120)}
+	return []string{short(step, 40), short(status, 12), exit, took, memory, size, ago, r.RunID, short(r.note(), 120)}
 }
 
 func (r *Row) note() string {
