@@ -7,6 +7,7 @@
 package run
 
 import (
+	"errors"
 	"fmt"
 
 	"pipex/lib/internal/endpoint"
@@ -51,7 +52,14 @@ func (p Place) Open() (*workspace.Workspace, error) {
 	if p.Workspace == "" {
 		return nil, p.Unnamed
 	}
-	return workspace.Open(p.Workdir, p.Workspace)
+	ws, err := workspace.Open(p.Workdir, p.Workspace)
+	if errors.Is(err, workspace.ErrNoWorkspace) && p.Workdir == DefaultWorkdir {
+		// The default is used if none was found above, either.
+		if all, _ := workspace.List(p.Workdir); len(all) == 0 {
+			return nil, fmt.Errorf("%w %q: no workdir here or above has one; pipex-prepare makes it, --workdir and --workspace name another", workspace.ErrNoWorkspace, p.Workspace)
+		}
+	}
+	return ws, err
 }
 
 // Warning calls p.Warn with err, unless either is nil.
