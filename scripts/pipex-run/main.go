@@ -126,6 +126,9 @@ func arrange(args []string) []string {
 			options = append(options, option)
 		case strings.HasPrefix(word, "-f="):
 			options = append(options, "--force="+strings.TrimPrefix(word, "-f="))
+		case strings.HasPrefix(word, "--attach=") || strings.HasPrefix(word, "--stop="):
+			option, id, _ := strings.Cut(word, "=")
+			options, operands = append(options, option), append(operands, id)
 		case word == "-d":
 			options = append(options, "--detach")
 		case valued[word] && len(args) > 0:

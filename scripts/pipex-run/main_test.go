@@ -32,6 +32,8 @@ func TestArrange(t *testing.T) {
 		"a b --json":                         "--json a b",
 		"--json -- p.yaml --force":           "--json -- p.yaml --force",
 		"- --json":                           "--json -",
+		"--attach=17 --json":                 "--attach --json 17",
+		"--stop=17":                          "--stop 17",
 	} {
 		if got := arrange(strings.Fields(args)); !slices.Equal(got, strings.Fields(want)) {
 			t.Errorf("%s: %q, not %s", args, got, want)
