@@ -200,6 +200,9 @@ func (v *Verb) usage(err error, flags []cli.Flag) error {
 		msg = fmt.Sprintf("unknown option %q", dashed(option))
 	} else if option, ok := strings.CutPrefix(msg, "flag needs an argument: "); ok {
 		msg = fmt.Sprintf("option %q needs a value", "-"+option)
+	} else if _, option, ok := strings.Cut(msg, " for -"); ok && strings.HasPrefix(msg, "invalid boolean value ") {
+		option, _, _ = strings.Cut(option, ":")
+		msg = fmt.Sprintf("option %q takes no value", dashed(option))
 	} else if value, option, ok := strings.Cut(msg, " for flag -"); ok {
 		option, _, _ = strings.Cut(option, ":")
 		return name.Usage("%s", invalid(strings.TrimPrefix(value, "invalid value "), option, flags))

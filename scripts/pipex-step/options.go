@@ -70,6 +70,8 @@ func parse(args []string) (s *step, err error) {
 		}
 		known, err := s.set(option, value)
 		switch {
+		case !known && s.name == "" && option == "": // most likely a script's variable is not set
+			return s, errors.New("the name of the STEP is empty")
 		case !known && s.name == "":
 			s.name, took = args[0], 1
 		case !known:
