@@ -243,7 +243,7 @@ func invalid(value, option string, flags []cli.Flag) string {
 			return fmt.Sprintf("--%s %s: %s", option, value, step.WrongDuration(text))
 		}
 	}
-	return fmt.Sprintf("invalid value %s for --%s", value, option)
+	return fmt.Sprintf("invalid value %s for %s", value, dashed(option))
 }
 
 // check refuses operands that look like options, and options with an empty value, since most
