@@ -194,11 +194,45 @@ func TestFaultFullLog(t *testing.T) {
 	}
 }
 
+// The same if exec was killed before the disk was full: the next one reads what the shim
+// cannot write. A program that opens and closes a log changes nothing.
+func TestFaultFullLogAttach(t *testing.T) {
+	b := newWorkbench(t, small(t, "tmpfs"))
+	run := b.must("pipex-prepare", "--image", "busybox", "--", "sh", "-c",
+		"echo begun; until [ -e /output/go ]; do sleep 0.1; done; head -c 16m /dev/zero | tr '\\000' x; echo; echo the last line; exit 3")
+	first := b.command("pipex-exec", run)
+	if err := first.Start(); err != nil {
+		t.Fatal(err)
+	}
+	log := b.path("staging", run, "stdout.log")
+	b.until("the command has begun", func() bool { data, _ := os.ReadFile(log); return len(data) > 0 })
+	f, err := os.OpenFile(log, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	first.Process.Kill()
+	first.Wait()
+	if err := os.WriteFile(b.path("staging", run, "artifacts", "go"), nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	b.until("the disk is full", func() bool {
+		var fs unix.Statfs_t
+		return unix.Statfs(log, &fs) == nil && fs.Bavail == 0
+	})
+	status, stdout, stderr := b.call("pipex-exec", "--timeout", "60s", run)
+	if status != 3 || !strings.HasSuffix(stdout, "x\nthe last line") {
+		t.Errorf("status %d, the end of stdout: %q, stderr: %q", status, stdout[max(0, len(stdout)-20):], stderr)
+	}
+	b.must("pipex-discard", run)
+	b.swept()
+}
+
 // A terminal whose output finds no room ends, and does not hang.
 func TestFaultFullTerminal(t *testing.T) {
 	b := newWorkbench(t, small(t, "tmpfs"))
 	run := b.must("pipex-prepare", "--image", "busybox", "--", "true")
-	status, out, _ := b.call("script", "-qec", "pipex-exec -t "+run+" -- sh -c 'seq 1000000'", "/dev/null")
+	status, out, _ := b.call("script", "-qec", "pipex-exec -t "+run+" -- sh -c 'trap \"\" HUP; seq 1000000; sleep 60'", "/dev/null")
 	if status != 137 || !strings.Contains(out, "the terminal is closed, since its output cannot be kept: no space left on device") {
 		t.Errorf("status %d: %s", status, out[max(0, len(out)-400):])
 	}

@@ -123,6 +123,8 @@ type execution struct {
 	waiting bool
 	// setup says that this executes the run's setup and not its command.
 	setup bool
+	// attached says that another exec, which died, has started the task.
+	attached bool
 	// forwarded says that the command was sent a signal of the caller's.
 	forwarded bool
 	// spare is the file that becomes the record at the end; see [workspace.Workspace.Reserve].
@@ -204,7 +206,7 @@ func (x *execution) attach(ctx context.Context, task *containerd.Task) (int, err
 		return 0, fmt.Errorf("run %q is executing a command whose pipex-exec died: pipex-exec %s attaches to it first", x.run.ID, x.run.ID)
 	}
 	x.Warning(fmt.Errorf("attaching to run %q, whose pipex-exec died", x.run.ID))
-	ended := &execution{Place: x.Place, Options: x.Options, ws: x.ws, run: x.run, meta: x.meta, client: x.client, setup: x.record().Setup}
+	ended := &execution{Place: x.Place, Options: x.Options, ws: x.ws, run: x.run, meta: x.meta, client: x.client, setup: x.record().Setup, attached: true}
 	return ended.resume(ctx, task)
 }
 
@@ -222,5 +224,8 @@ func (x *execution) resume(ctx context.Context, task *containerd.Task) (int, err
 	if r := x.record(); r.FinishedAt != nil && r.ExitCode != nil {
 		return x.remove(ctx, task) // the dead exec has recorded the end already
 	}
+	var err error
+	x.spare, err = x.ws.ReserveAgain(x.run, x.meta)
+	x.Warning(err)
 	return x.finish(ctx, task)
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -73,13 +75,19 @@ func (x *execution) rescue(ctx context.Context, task *containerd.Task, i int) {
 		}
 		return
 	}
-	pipe, err := task.Output(i)
-	if pipe == nil && err == nil {
-		return // the command has ended, or has closed the stream itself
-	}
 	name, out := "stdout.log", x.Stdout
 	if i == 1 {
 		name, out = "stderr.log", x.Stderr
+	}
+	if slices.ContainsFunc(x.rescues, func(r *rescued) bool { return r.stream == i }) {
+		return
+	}
+	if runs, open := task.ShimHas(filepath.Join(x.run.Dir, name)); !runs || open {
+		return // the shim was killed, or another program has closed the log
+	}
+	pipe, err := task.Output(i)
+	if pipe == nil && err == nil {
+		return // the command has ended, or has closed the stream itself
 	}
 	x.Warning(fmt.Errorf("%s of run %q is incomplete: %w", name, x.run.ID, x.whyIncomplete()))
 	if err != nil {

@@ -71,6 +71,11 @@ func (x *execution) wait(ctx context.Context, task *containerd.Task) (exit conta
 		ended <- result{exit, err}
 	}()
 	left := x.left()
+	if x.attached && !x.record().Terminal {
+		// The shim may have closed a log before anybody watched it.
+		x.rescue(ctx, task, 0)
+		x.rescue(ctx, task, 1)
+	}
 	timeout := x.timeout()
 	var kill <-chan time.Time
 	urgent := 0

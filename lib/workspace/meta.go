@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"pipex/lib/step"
@@ -243,6 +244,18 @@ func (ws *Workspace) Reserve(r Run, m *Meta) (string, error) {
 		return "", fmt.Errorf("cannot reserve room for meta.json of run %q: %w", r.ID, err)
 	}
 	return spare, nil
+}
+
+// ReserveAgain is Reserve for a caller that goes on where a dead holder of the run's lock was.
+// What that one has reserved is given back first.
+func (ws *Workspace) ReserveAgain(r Run, m *Meta) (string, error) {
+	left, _ := os.ReadDir(ws.path(private, "tmp"))
+	for _, e := range left {
+		if strings.HasPrefix(e.Name(), r.ID+".") {
+			os.RemoveAll(ws.path(private, "tmp", e.Name()))
+		}
+	}
+	return ws.Reserve(r, m)
 }
 
 // WriteReserved is [Workspace.WriteMeta] with a file that [Workspace.Reserve] returned. So

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -81,6 +82,31 @@ func (t *Task) Output(i int) (*os.File, error) {
 		return nil, err
 	}
 	return os.NewFile(uintptr(fd), "the command's output"), nil
+}
+
+// ShimHas reports whether the task's shim runs, and whether it has a file open. The shim is
+// the parent of the container's process 1. One that is being killed has no files any more.
+func (t *Task) ShimHas(path string) (runs, open bool) {
+	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", t.pid))
+	var shim int
+	for line := range strings.Lines(string(status)) {
+		fmt.Sscanf(line, "PPid: %d", &shim)
+	}
+	dir := fmt.Sprintf("/proc/%d", shim)
+	name, _ := os.ReadFile(dir + "/cmdline")
+	if command, _, _ := strings.Cut(string(name), "\x00"); filepath.Base(command) != shimName {
+		return false, false
+	}
+	files, err := os.ReadDir(dir + "/fd")
+	if len(files) == 0 {
+		return errors.Is(err, os.ErrPermission), false
+	}
+	for _, f := range files {
+		if target, _ := os.Readlink(filepath.Join(dir, "fd", f.Name())); target == path {
+			return true, true
+		}
+	}
+	return true, false
 }
 
 // runtimeName is containerd's shim for runc.
