@@ -505,13 +505,14 @@ func TestInterruptible(t *testing.T) {
 	signals <- syscall.SIGTERM
 	<-ctx.Done()
 	var interrupted *InterruptedError
-	if err := context.Cause(ctx); !errors.As(err, &interrupted) || interrupted.Signal != syscall.SIGTERM || !strings.Contains(err.Error(), "terminated") {
+	if err := done(); !errors.As(err, &interrupted) || interrupted.Signal != syscall.SIGTERM || !strings.Contains(err.Error(), "terminated") {
 		t.Errorf("%v", err)
 	}
-	done()
 
 	_, done = Interruptible(t.Context(), x.Signals)
-	done()
+	if err := done(); err != nil {
+		t.Error(err)
+	}
 	signals <- syscall.SIGINT
 	select {
 	case <-signals:
@@ -521,6 +522,35 @@ func TestInterruptible(t *testing.T) {
 	x.Signals = nil
 	_, done = Interruptible(t.Context(), x.Signals)
 	done()
+}
+
+// A signal that arrives before the command begins is the command's, or it ends the exec. It
+// is never lost.
+func TestASignalBeforeTheCommand(t *testing.T) {
+	for _, caches := range [][]step.Cache{nil, {{Name: "a", Path: "/a", Exclusive: true}}} {
+		x := prepared(t, step.Pinned{CacheMounts: caches})
+		signals := make(chan os.Signal, 1)
+		x.Signals = signals
+		for range 100 {
+			signals <- syscall.SIGTERM
+			var interrupted *InterruptedError
+			if err := x.holdCaches(t.Context()); err != nil && !errors.As(err, &interrupted) {
+				t.Fatal(err)
+			}
+			x.release()
+			x.caches = nil
+			select {
+			case <-signals:
+				if interrupted != nil {
+					t.Fatal("the signal comes twice")
+				}
+			default:
+				if interrupted == nil {
+					t.Fatalf("caches %v: the signal is lost", caches)
+				}
+			}
+		}
+	}
 }
 
 // An exclusive cache is waited for until ctx or a signal ends that, and then none is held.

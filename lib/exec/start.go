@@ -13,6 +13,7 @@ import (
 	"pipex/lib/internal/containerd"
 	"pipex/lib/internal/follow"
 	"pipex/lib/internal/oci"
+	"pipex/lib/workspace"
 )
 
 // start records a new exec, creates its container and starts the command.
@@ -95,39 +96,47 @@ func (x *execution) holdCaches(ctx context.Context) error {
 			names = append(names, c.Name)
 		}
 	}
+	if len(names) == 0 {
+		return nil // a signal that has arrived already is the command's
+	}
 	sort.Strings(names)
-	ctx, done := Interruptible(ctx, x.Signals)
-	defer done()
+	waiting, done := Interruptible(ctx, x.Signals)
+	var failed error
 	for _, name := range names {
-		lock, err := x.ws.HoldCache(ctx, name, "exec", x.Warning)
-		if cause := context.Cause(ctx); err != nil && cause != nil {
-			return cause
-		} else if err != nil {
-			return err
+		var lock *workspace.Lock
+		if lock, failed = x.ws.HoldCache(waiting, name, "exec", x.Warning); failed != nil {
+			break
 		}
 		x.caches = append(x.caches, lock)
 	}
-	return nil
+	if err := done(); err != nil {
+		return err
+	}
+	return failed
 }
 
 // Interruptible returns a context that a signal ends, for the time before there is a
-// command to forward signals to. The cause is an [*InterruptedError]. After done, signals
-// no longer end it.
-func Interruptible(ctx context.Context, signals <-chan os.Signal) (_ context.Context, done func()) {
-	ctx, cancel := context.WithCancelCause(ctx)
+// command to forward signals to. After done, signals no longer end it. If one has, done
+// returns an [*InterruptedError]: the caller must end then, even if it has got all that it
+// wanted, since nobody else sees that signal.
+func Interruptible(ctx context.Context, signals <-chan os.Signal) (_ context.Context, done func() error) {
+	ctx, cancel := context.WithCancel(ctx)
+	var interrupted error
 	finished, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
 		select {
 		case sig := <-signals:
-			cancel(&InterruptedError{sig.(syscall.Signal)})
+			interrupted = &InterruptedError{sig.(syscall.Signal)}
+			cancel()
 		case <-finished:
 		}
 	}()
-	return ctx, func() {
+	return ctx, func() error {
 		close(finished)
 		<-stopped
-		cancel(nil)
+		cancel()
+		return interrupted
 	}
 }
 

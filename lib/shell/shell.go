@@ -3,6 +3,7 @@
 package shell
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -41,14 +42,14 @@ func Run(ctx context.Context, p run.Place, id string, opt Options) (int, error) 
 	}
 	waiting, done := exec.Interruptible(ctx, opt.Signals)
 	d, err := prepare.Again(waiting, p, id, prepare.AgainOptions{WriteCaches: opt.WriteCaches, HostsDir: opt.HostsDir, Progress: opt.Progress})
-	if cause := context.Cause(waiting); err != nil && cause != nil {
-		err = cause
-	}
-	done()
+	interrupted := done()
 	if err != nil {
-		return 0, err
+		return 0, cmp.Or(interrupted, err)
 	}
 	defer d.Release()
-	status, err := exec.Look(ctx, p, exec.View{Workspace: d.Workspace, Draft: d.Run, Of: d.Of, Artifacts: d.Artifacts, Snapshot: d.Snapshot}, opt.Options)
+	var status int
+	if err = interrupted; err == nil {
+		status, err = exec.Look(ctx, p, exec.View{Workspace: d.Workspace, Draft: d.Run, Of: d.Of, Artifacts: d.Artifacts, Snapshot: d.Snapshot}, opt.Options)
+	}
 	return status, errors.Join(err, reap.Held(context.WithoutCancel(ctx), p, d.Workspace, d.Run))
 }

@@ -232,7 +232,11 @@ func (ws *Workspace) lockFile() (*os.File, error) {
 
 // try locks one byte without waiting. isHeld(err) is true if another process has it.
 func (ws *Workspace) try(kind int16, at int64) (*Lock, error) {
-	return ws.lock(unix.F_OFD_SETLK, kind, at)
+	f, err := ws.lockFile()
+	if err != nil {
+		return nil, err
+	}
+	return ws.lock(f, unix.F_OFD_SETLK, kind, at)
 }
 
 // wait locks one byte and waits for it until ctx ends. The system call cannot be
@@ -242,13 +246,17 @@ func (ws *Workspace) wait(ctx context.Context, kind int16, at int64) (*Lock, err
 	if l, err := ws.try(kind, at); !isHeld(err) {
 		return l, err
 	}
+	f, err := ws.lockFile() // not by the goroutine, which may start after ctx has ended
+	if err != nil {
+		return nil, err
+	}
 	type result struct {
 		lock *Lock
 		err  error
 	}
 	done := make(chan result, 1)
 	go func() {
-		l, err := ws.lock(unix.F_OFD_SETLKW, kind, at)
+		l, err := ws.lock(f, unix.F_OFD_SETLKW, kind, at)
 		done <- result{l, err}
 	}()
 	select {
@@ -260,11 +268,9 @@ func (ws *Workspace) wait(ctx context.Context, kind int16, at int64) (*Lock, err
 	}
 }
 
-func (ws *Workspace) lock(cmd int, kind int16, at int64) (*Lock, error) {
-	f, err := ws.lockFile()
-	if err != nil {
-		return nil, err
-	}
+// lock locks one byte of the lock file f, and closes f if it cannot.
+func (ws *Workspace) lock(f *os.File, cmd int, kind int16, at int64) (*Lock, error) {
+	var err error
 	for {
 		err = unix.FcntlFlock(f.Fd(), cmd, &unix.Flock_t{Type: kind, Whence: unix.SEEK_SET, Start: at, Len: 1})
 		if !errors.Is(err, unix.EINTR) {

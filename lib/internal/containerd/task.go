@@ -36,6 +36,9 @@ type Task struct {
 	// pipes are the pipes that the command got as its stdout and stderr; zero if they are
 	// not known.
 	pipes [2]uint64
+	// runtime is the program that process 1 was before it became the command's: the OCI
+	// runtime. It is nil if that is not known.
+	runtime os.FileInfo
 }
 
 func newTask(c *Client, id string, pid uint32) *Task {
@@ -48,7 +51,10 @@ func newTask(c *Client, id string, pid uint32) *Task {
 
 // output returns the path of the file that process 1 of the container has as its stdout, 0,
 // or its stderr, 1.
-func (t *Task) output(i int) string { return fmt.Sprintf("/proc/%d/fd/%d", t.pid, i+1) }
+func (t *Task) output(i int) string { return t.proc(fmt.Sprintf("fd/%d", i+1)) }
+
+// proc returns the path of a file of process 1 of the container in /proc.
+func (t *Task) proc(file string) string { return fmt.Sprintf("/proc/%d/%s", t.pid, file) }
 
 // pipe returns the inode of the pipe that process 1 has as its stdout, 0, or its stderr, 1.
 func (t *Task) pipe(i int) (uint64, error) {
@@ -161,7 +167,9 @@ func (c *Client) CreateTask(ctx context.Context, id string, rootfs []mount.Mount
 	if err != nil {
 		return nil, 0, commandError(args, errdefs.FromGRPC(err), fmt.Sprintf("cannot create task %q", id))
 	}
-	return newTask(c, id, r.Pid), r.Pid, nil
+	t := newTask(c, id, r.Pid)
+	t.runtime, _ = os.Stat(t.proc("exe"))
+	return t, r.Pid, nil
 }
 
 func toAPI(mounts []mount.Mount) []*types.Mount {
@@ -257,11 +265,44 @@ func (t *Task) Wait(ctx context.Context) (Exit, error) {
 // that its task is gone.
 const shimWait = time.Second
 
+// handlerWait is how long Signal waits for a process that has just started to handle a
+// signal. An init does within milliseconds; a command without one may never.
+const handlerWait = 2 * time.Second
+
 // Signal sends sig to the command only, not to other processes of the container. If the task
-// has ended, it does nothing.
+// has ended, it does nothing. The kernel drops a signal that process 1 does not handle, so
+// Signal waits for up to two seconds until it does: a container that has just been started
+// may not have come so far.
 func (t *Task) Signal(ctx context.Context, sig syscall.Signal) error {
+	for end := time.Now().Add(handlerWait); !t.handles(sig) && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	}
 	return t.kill(ctx, sig, false)
 }
+
+// handles reports whether process 1 blocks, ignores or catches a signal. It is true if that
+// cannot be known.
+func (t *Task) handles(sig syscall.Signal) bool {
+	exe, err := os.Stat(t.proc("exe"))
+	if err != nil {
+		return true
+	}
+	if t.runtime != nil && os.SameFile(exe, t.runtime) {
+		return false
+	}
+	status, err := os.ReadFile(t.proc("status"))
+	if err != nil {
+		return true
+	}
+	for _, set := range signalSets.FindAllSubmatch(status, -1) {
+		if bits, err := strconv.ParseUint(string(set[1]), 16, 64); err != nil || bits>>(sig-1)&1 == 1 {
+			return true
+		}
+	}
+	return false
+}
+
+// signalSets are the signals that a process blocks, ignores and catches, in its status.
+var signalSets = regexp.MustCompile(`(?m)^Sig(?:Blk|Ign|Cgt):\s*([0-9a-f]+)$`)
 
 // Kill kills every process of the container at once.
 func (t *Task) Kill(ctx context.Context) error { return t.kill(ctx, syscall.SIGKILL, true) }
