@@ -62,9 +62,12 @@ func runTo(c *cli.Call, p *pipeline.Pipeline, force []string, view pipeline.View
 	}
 	cli.Notify(m.signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(m.signals)
+	if err := c.Context.Context.Err(); err != nil {
+		return 0, err // a signal that came before; one that comes now is m's
+	}
 	r.Start()
 	var failed error
-	if steps := p.Runnable(); len(steps) > 0 && c.Context.Context.Err() == nil {
+	if steps := p.Runnable(); len(steps) > 0 {
 		cmd := exec.Command("make", "-rkj", strconv.Itoa(jobs), "-f", filepath.Join(tmp, "Makefile"), "PIPEX_MK="+os.Getenv("PIPEX_MK"),
 			"FORCE="+strings.Join(force, " "), "PIPEX_LOGS="+strings.ReplaceAll(m.logs, "$", "$$"))
 		cmd.Args = append(cmd.Args, steps...)
