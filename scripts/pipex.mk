@@ -30,14 +30,6 @@ pipex.flags := $(filter-out --%,$(firstword -$(MAKEFLAGS)))
 PIPEX_STEPS := $(patsubst step.%,%,$(filter step.%,$(.VARIABLES)))
 $(if $(PIPEX_STEPS),,$(error pipex.mk: no variable is called step.NAME; define the steps before the include))
 
-# Without a goal of the user's own, all steps are made.
-ifeq ($(pipex.goal),)
-.PHONY: all
-all: $(PIPEX_STEPS)
-pipex.goal := all
-.DEFAULT_GOAL := all
-endif
-
 # What pipex-pipeline is told, a fact a line. Before make 4.4, make's own variables are
 # not in the environment of a $(shell): those that a line takes over are told, too.
 define pipex.line
@@ -46,7 +38,7 @@ define pipex.line
 endef
 pipex.taken = $(foreach k,$(patsubst --env=%,%,$(filter --env=%,$(subst --env ,--env=,$(1)))),$(if $(findstring =,$(k))$(filter undefined,$(origin $(k))),,env $(k)=$($(k))$(pipex.line)))
 pipex.step  = $(call pipex.taken,$(step.$(1)))step $(1) $(step.$(1))$(pipex.line)reads $(1) $(reads.$(1))$(pipex.line)
-pipex.facts = $(call pipex.taken,--env CONTAINERD_ADDRESS --env PIPEX_NAMESPACE)stamps $(pipex.stamps)$(pipex.line)flags $(pipex.flags)$(pipex.line)force $(FORCE)$(pipex.line)goals $(MAKECMDGOALS)$(pipex.line)default $(pipex.goal)$(pipex.line)quiet $(PIPEX_QUIET)$(PIPEX_LOGS)$(pipex.line)env-file $(ENV_FILE)$(pipex.line)$(foreach s,$(PIPEX_STEPS),$(call pipex.step,$(s)))
+pipex.facts = $(call pipex.taken,--env CONTAINERD_ADDRESS --env PIPEX_NAMESPACE)stamps $(pipex.stamps)$(pipex.line)flags $(pipex.flags)$(pipex.line)force $(FORCE)$(pipex.line)quiet $(PIPEX_QUIET)$(PIPEX_LOGS)$(pipex.line)env-file $(ENV_FILE)$(pipex.line)$(foreach s,$(PIPEX_STEPS),$(call pipex.step,$(s)))
 pipex.file := $(shell mktemp)
 $(file >$(pipex.file),$(pipex.facts))
 pipex.quote = '$(subst ','\'',$(1))'
@@ -58,5 +50,12 @@ $(if $(PIPEX_LOGS),$(shell mkdir -p $(call pipex.quote,$(PIPEX_LOGS))))
 pipex.logs = $(if $(PIPEX_LOGS),>$(call pipex.quote,$(PIPEX_LOGS)/$(1).stdout) 2>$(call pipex.quote,$(PIPEX_LOGS)/$(1).stderr) )
 pipex.ours = $(if $(RETRIES),--retries $(RETRIES) )$(if $(RETRY_DELAY),--retry-delay $(RETRY_DELAY) )$(if $(ALLOW_FAILURE),--allow-failure )$(if $(PIPEX_LABEL),--label )$(if $(PIPEX_QUIET)$(findstring s,$(pipex.flags)),--quiet )
 pipex.cached = $(if $(filter all $(1),$(FORCE))$(findstring B,$(pipex.flags)),,--cached )
-pipex.run  = $(eval pipex.looked += $(1))exec $(pipex.logs)pipex-step --stamp $(step-stamp) $(pipex.ours)$(2)$(1) $(pipex.cached)$(if $(ENV_FILE),--env-file $(ENV_FILE) )$(step.$(1))
+pipex.run  = exec $(pipex.logs)pipex-step --stamp $(step-stamp) $(pipex.ours)$(2)$(1) $(pipex.cached)$(if $(ENV_FILE),--env-file $(ENV_FILE) )$(step.$(1))
 $(eval $(subst ␤,$(pipex.line),$(pipex.rules)))
+
+# Without a goal of the user's own, all steps are made.
+ifeq ($(pipex.goal),)
+.PHONY: all
+all: $(PIPEX_STEPS)
+.DEFAULT_GOAL := all
+endif

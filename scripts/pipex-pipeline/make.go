@@ -20,16 +20,13 @@ import (
 
 // makefile is a Makefile as pipex.mk describes it: its steps and make's options.
 type makefile struct {
-	stamps string // the directory of the stamps, as the Makefile calls it
-	flags  string // make's options of one letter
-	force  []string
-	quiet  bool // PIPEX_QUIET is set
-	// goals are those of make's command line, defaultGoal is what is made without any.
-	goals       []string
-	defaultGoal string
-	envFile     string
-	steps       map[string]*target
-	names       []string // of the steps, in order
+	stamps  string // the directory of the stamps, as the Makefile calls it
+	flags   string // make's options of one letter
+	force   []string
+	quiet   bool // PIPEX_QUIET is set
+	envFile string
+	steps   map[string]*target
+	names   []string // of the steps, in order
 }
 
 // target is a step of a Makefile.
@@ -70,10 +67,6 @@ func readMakefile(path string) (*makefile, error) {
 			m.flags = value
 		case "force":
 			m.force = strings.Fields(value)
-		case "goals":
-			m.goals = strings.Fields(value)
-		case "default":
-			m.defaultGoal = strings.TrimSpace(value)
 		case "quiet":
 			m.quiet = strings.TrimSpace(value) != ""
 		case "env-file":
@@ -245,7 +238,7 @@ func (m *makefile) looked() map[string]bool {
 			seen[name] = true
 			t := m.steps[name]
 			looked[name] = t.again || m.forced(name)
-			for _, in := range m.reads(name) {
+			for _, in := range m.among(slices.Concat(t.inputs(false), t.inputs(true))) {
 				looked[name] = visit(in) || looked[name]
 			}
 		}
@@ -271,6 +264,7 @@ const always = "pipex.always"
 func (m *makefile) rules() string {
 	var b strings.Builder
 	tried, looked := m.tried(), m.looked()
+	tally := m.tally(looked)
 	fmt.Fprintf(&b, ".PHONY: %s %s\n", always, strings.Join(m.names, " "))
 	for _, name := range m.names {
 		t, stamp := m.steps[name], m.stamp(name)
@@ -287,14 +281,13 @@ func (m *makefile) rules() string {
 			option = "--tried " + runs + " "
 			fmt.Fprintf(&b, "%s: %s ; @test -e $@\n", stamp, runs)
 		}
-		recipe := fmt.Sprintf("@$(call pipex.run,%s,%s)", name, option)
+		recipe := fmt.Sprintf("@$(call pipex.run,%s,%s%s)", name, option, tally(name))
 		if strings.Contains(m.flags, "t") && t.touched != "" {
 			recipe = fmt.Sprintf("+@echo touched %s >>%s; touch $@", t.touched, stamp)
 		}
 		fmt.Fprintf(&b, "%s: export PIPEX_STAMP = %s\n", runs, t.key)
 		fmt.Fprintf(&b, "%s: %s ; %s\n", runs, strings.Join(m.needs(t, tried[name]), " "), recipe)
 	}
-	b.WriteString(m.summary(looked))
 	return b.String()
 }
 

@@ -38,6 +38,7 @@ that signal, and the run is removed.
                     FILE.output, if it has changed
   --tried FILE      touch FILE in any case; if the step fails, remove its stamp and
                     its link, and exit 0
+  --tally WHAT      for pipex.mk: count the steps of one make
 
 If $PIPEX_EVENTS is set, a line of JSON is appended to that file for each event. With
 --cached among the prepare options, a run with the same fingerprint is linked, and
@@ -54,13 +55,6 @@ const (
 )
 
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == "--summary" { // for pipex.mk, at the end
-		if err := summary(os.Args[2:]); err != nil {
-			say("wrong usage: %v", err)
-			os.Exit(statusUsage)
-		}
-		return
-	}
 	args, err := expand(os.Args[1:])
 	if errors.Is(err, errFile) {
 		os.Exit(status(err))

@@ -27,7 +27,9 @@ type step struct {
 	ephemeral       bool
 	stdin           bool // is the command's
 	quiet, label    bool
-	over            bool // the event that says what has become of the step is sent
+	tally           string
+	files           int64 // in the artifacts of the run that has ended
+	over            bool  // the event that says what has become of the step is sent
 }
 
 // parse reads the arguments. Options for all verbs become environment variables, which
@@ -151,6 +153,8 @@ func (s *step) set(option, value string) (known bool, err error) {
 		s.stamp = value
 	case "--tried":
 		s.tried = value
+	case "--tally":
+		s.tally = value
 	default:
 		return false, nil
 	}

@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"syscall"
 	"unicode/utf8"
@@ -21,6 +23,45 @@ func (s *step) progress(format string, args ...any) {
 func (s *step) starts(run string) {
 	s.event(event{Event: "STEP_STARTING", RunID: run})
 	s.progress("started run %s", run)
+}
+
+// ends says what has become of the step and, for pipex.mk, of all steps of the make so far.
+func (s *step) ends(e event) {
+	text := ""
+	switch {
+	case e.Event == "STEP_FINISHED":
+		text = fmt.Sprintf("done in %.1fs", float64(*e.DurationMs)/1000)
+		if *e.ExitCode == 0 && s.files == 0 { // most likely it wrote somewhere else
+			text += ", no output files"
+		}
+	case s.tally == "":
+		return // what is up to date needs no words, and a failure has them
+	case e.Event == "STEP_FAILED":
+		text = "failed"
+		if e.Reason == interrupted {
+			text = interrupted
+		}
+	case e.Reason == "cached":
+		text = "up to date"
+	default:
+		text = "not run, since an input is missing"
+	}
+	if s.tally == "" {
+		s.progress("%s", text)
+		return
+	}
+	t, err := openTally(s.tally)
+	if err != nil {
+		if !errors.Is(err, fs.ErrNotExist) {
+			say("cannot count the steps: %v", err)
+		}
+		s.progress("%s", text)
+		return
+	}
+	defer t.Close()                             // the last line is the one that counts all
+	if e.Reason != "cached" || t.is == "open" { // else the count stays as it is
+		s.progress("%s; %s", text, t.add(e))
+	}
 }
 
 // stopping says what is waited for now that a signal has been passed on: a command may

@@ -27,11 +27,17 @@ type stepName struct {
 	ID string `json:"id"`
 }
 
+// interrupted is the reason of a step that a signal has stopped.
+const interrupted = "interrupted"
+
 func failure(status int) event { return event{Event: "STEP_FAILED", ExitCode: &status} }
 
 // event appends an event, in one write, so that those of several steps do not mix.
 func (s *step) event(e event) {
 	s.over = e.Event == "STEP_FINISHED" || e.Event == "STEP_FAILED" || e.Event == "STEP_SKIPPED"
+	if s.over {
+		s.ends(e)
+	}
 	path := os.Getenv("PIPEX_EVENTS")
 	if path == "" {
 		return

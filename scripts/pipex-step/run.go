@@ -70,7 +70,7 @@ func (s *step) tries() int {
 			call("pipex-discard", run)
 			s.tried = "" // the step may yet succeed
 			e := failure(status)
-			e.Reason = "interrupted"
+			e.Reason = interrupted
 			return s.failed(status, e)
 		case attempt == s.retries && run == "":
 			return s.failed(status, failure(status))
@@ -131,12 +131,8 @@ func (s *step) publish(run string, status int, cached bool) int {
 	if cached {
 		s.event(event{Event: "STEP_SKIPPED", Reason: "cached", RunID: run})
 	} else {
+		s.files = r.Files
 		s.event(event{Event: "STEP_FINISHED", RunID: run, ExitCode: &status, DurationMs: &r.DurationMs, ArtifactSize: &r.Bytes})
-		none := ""
-		if status == 0 && r.Files == 0 { // most likely it wrote somewhere else
-			none = ", no output files"
-		}
-		s.progress("done in %.1fs%s", float64(r.DurationMs)/1000, none)
 	}
 	return 0
 }
