@@ -39,7 +39,7 @@ func main() {
 			&ucli.StringFlag{Name: "env-file", Usage: "`FILE` of variables for all steps, in dotenv form"},
 			&ucli.StringFlag{Name: "network", Usage: "`NET` that allowNetwork gives: host, bridge or cni:NAME", Value: string(step.NetworkHost)},
 			&ucli.StringFlag{Name: "target", Aliases: []string{"t"}, Usage: "these `STEP,...` only, and what they need"},
-			&ucli.GenericFlag{Name: "force", Value: new(optional), Usage: "run all steps, or those of --force=`STEP,...`, even if they are up to date"},
+			&ucli.GenericFlag{Name: "force", Value: &cli.Optional{Bare: allSteps}, Usage: "run all steps, or those of --force=`STEP,...`, even if they are up to date"},
 			&ucli.StringFlag{Name: "out", Usage: "write a Makefile for pipex.mk and the steps' specs to `DIR`, and print the steps to be made"},
 			&ucli.BoolFlag{Name: "dry-run", Usage: "print what would become of each step, and why"},
 			&ucli.BoolFlag{Name: "run", Usage: "run the steps, as pipex-run does; --quiet tells failures only, --verbose what the steps print, too"},
@@ -82,7 +82,7 @@ func do(c *cli.Call) (int, error) {
 	if err != nil {
 		return fileErrors(c, err)
 	}
-	force := names(c.Generic("force").(*optional).String())
+	force := names(c.Generic("force").(*cli.Optional).String())
 	switch dir := c.String("out"); {
 	case dir != "":
 		err = writeOut(c, p, dir)
@@ -125,7 +125,7 @@ func load(c *cli.Call) (*pipeline.Pipeline, error) {
 	if err != nil {
 		return nil, err
 	}
-	forced := slices.DeleteFunc(names(c.Generic("force").(*optional).String()), func(id string) bool { return id == allSteps })
+	forced := slices.DeleteFunc(names(c.Generic("force").(*cli.Optional).String()), func(id string) bool { return id == allSteps })
 	if err := p.Have(forced); err != nil {
 		return nil, err
 	}
@@ -151,20 +151,6 @@ func names(list string) []string {
 
 // allSteps is in place of steps' names for all of them.
 const allSteps = "all"
-
-// optional is the value of an option that may stand without one.
-type optional string
-
-func (o *optional) String() string   { return string(*o) }
-func (o *optional) IsBoolFlag() bool { return true }
-
-// Set gets "true" from package flag if there is no value.
-func (o *optional) Set(value string) error {
-	if *o = optional(value); value == "true" {
-		*o = allSteps
-	}
-	return nil
-}
 
 func show(p any) error {
 	e := json.NewEncoder(os.Stdout)
