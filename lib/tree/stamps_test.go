@@ -258,21 +258,24 @@ func TestGlance(t *testing.T) {
 // Only where the clock counts in whole seconds is the end of a tick waited for, and only for what was
 // changed in it.
 func TestSettle(t *testing.T) {
-	now := time.Now().Unix()
-	object := func(flags uint8, seconds int64, nanoseconds uint64) stamped {
-		return stamped{path: "f", flags: flags, stamp: stamp{stampCtime: uint64(seconds), stampCtime + 1: nanoseconds}}
+	// Each is made when it is waited for: the others take their time, too.
+	object := func(flags uint8, age int64, nanoseconds uint64) func() stamped {
+		return func() stamped {
+			return stamped{path: "f", flags: flags, stamp: stamp{stampCtime: uint64(time.Now().Unix() - age), stampCtime + 1: nanoseconds}}
+		}
 	}
 	for what, c := range map[string]struct {
-		object stamped
+		object func() stamped
 		waits  bool
 	}{
-		"old":           {object(0, now-100, 0), false},
-		"recent":        {object(recent, now, 123), false},
-		"whole seconds": {object(recent, now, 0), true},
-		"the future":    {object(recent, now+1000, 0), true},
+		"old":           {object(0, 100, 0), false},
+		"recent":        {object(recent, 0, 123), false},
+		"whole seconds": {object(recent, 0, 0), true},
+		"the future":    {object(recent, -1000, 0), true},
 	} {
+		is := c.object()
 		began := time.Now()
-		if err := (&Stamps{objects: []stamped{c.object}}).Settle(t.Context()); err != nil {
+		if err := (&Stamps{objects: []stamped{is}}).Settle(t.Context()); err != nil {
 			t.Error(err)
 		}
 		if took := time.Since(began); took > 900*time.Millisecond != c.waits || took > 5*time.Second {
@@ -281,7 +284,7 @@ func TestSettle(t *testing.T) {
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := (&Stamps{objects: []stamped{object(recent, now+1000, 0)}}).Settle(ended); !errors.Is(err, context.Canceled) {
+	if err := (&Stamps{objects: []stamped{object(recent, -1000, 0)()}}).Settle(ended); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 }
