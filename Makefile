@@ -43,9 +43,10 @@ test-faults: test-deps
 test-fuzz:
 	@sh .ci/fuzz $(FUZZTIME)
 
-# Times, for people to look at; no test depends on them.
+# Compares with other tools, for people to look at: make bench, or make bench B='step exec'.
+# bench/README.md has the rest. BENCH=-short only proves that it runs.
 bench: deps build
-	sh bench/run
+	@go build -o $(BIN)/bench ./bench && exec $(BIN)/bench $(BENCH) $(B)
 
 check:
 	sh .ci/check

@@ -1,193 +1,45 @@
-// bench measures how long a whole step takes, compared with ctr and runc running the same
-// container, and how long each verb takes. Each round runs everything once, so that a machine
-// which slows down affects all of them. It prints medians.
-//
-// `make bench` runs it. It needs the verbs, ctr and runc on PATH, containerd at
-// $CONTAINERD_ADDRESS, and the image busybox in the namespace pipex.
+// bench compares pipex with its peers, in turns on this machine, and says which targets are
+// reached. README.md beside it says how to run and to read it; `make bench` runs it.
 package main
 
 import (
-	"errors"
+	"context"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"sort"
-	"strings"
+	"os/signal"
+	"syscall"
 	"time"
 )
 
 func main() {
-	rounds := flag.Int("n", 30, "rounds")
+	o := options{}
+	flag.BoolVar(&o.short, "short", false, "small sizes and one round: proves that every row runs, measures nothing")
+	flag.IntVar(&o.rounds, "n", 0, "measure N rounds instead of each row's own number")
+	flag.StringVar(&o.bin, "bin", "bin", "directory of the binaries that are measured")
+	flag.StringVar(&o.with, "with", "", "compare with the binaries in this directory, and not with the peers")
+	flag.StringVar(&o.keep, "keep", "", "write table, plot and history into this directory; nothing is written without it")
+	list := flag.Bool("list", false, "list the rows")
+	flag.Usage = func() {
+		fmt.Fprintf(flag.CommandLine.Output(), "usage: bench [OPTION]... [ROW]...\n")
+		flag.PrintDefaults()
+	}
 	flag.Parse()
-	if err := run(*rounds); err != nil {
+	if *list {
+		for _, r := range rows {
+			fmt.Printf("%-10s %s\n", r.name, r.about)
+		}
+		return
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	began := time.Now()
+	if err := run(ctx, o, flag.Args()); err != nil {
+		if ctx.Err() != nil {
+			err = fmt.Errorf("interrupted")
+		}
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
-}
-
-// bench collects times by name, in the order in which the names are first used.
-type bench struct {
-	dir   string
-	names []string
-	times map[string][]time.Duration
-}
-
-func run(rounds int) error {
-	dir, err := os.MkdirTemp("", "pipex-bench-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	os.Setenv("PIPEX_WORKDIR", filepath.Join(dir, "workdir"))
-	b := &bench{dir: dir, times: map[string][]time.Duration{}}
-	if err := b.bundle(); err != nil {
-		return err
-	}
-	for i := -2; i < rounds; i++ { // the first two only warm up
-		if i == 0 {
-			b.names, b.times = nil, map[string][]time.Duration{}
-		}
-		if err := b.round(i); err != nil {
-			return err
-		}
-	}
-	b.print()
-	_, err = output("pipex-prune")
-	return err
-}
-
-// round runs everything once.
-func (b *bench) round(i int) error {
-	steps := []func() error{
-		b.step,
-		func() error {
-			return b.time("ctr run --rm", "ctr", "-n", "pipex", "run", "--rm", "busybox:latest", fmt.Sprint("pipex-bench-", i+2), "true")
-		},
-		func() error { return b.time("runc run", "runc", "run", "-b", b.dir, fmt.Sprint("pipex-bench-", i+2)) },
-		b.containerless,
-	}
-	for _, do := range steps {
-		if err := do(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// step measures prepare, exec of true, commit and link: each of them, and all together.
-func (b *bench) step() error {
-	began := time.Now()
-	id, err := b.run("  prepare", "pipex-prepare", "--step", "bench", "--image", "busybox", "--", "true")
-	if err != nil {
-		return err
-	}
-	for _, verb := range [][]string{{"exec", id}, {"commit", id}, {"link", "bench", id}} {
-		if err := b.time("  "+verb[0], "pipex-"+verb[0], verb[1:]...); err != nil {
-			return err
-		}
-	}
-	b.add("step", time.Since(began))
-	id, err = output("pipex-prepare", "--image", "busybox", "--", "true")
-	if err != nil {
-		return err
-	}
-	return b.time("discard", "pipex-discard", id)
-}
-
-// containerless measures the verbs on runs without a container.
-func (b *bench) containerless() error {
-	id, err := b.run("prepare, no image", "pipex-prepare")
-	if err != nil {
-		return err
-	}
-	if err := b.time("commit, no image", "pipex-commit", id); err != nil {
-		return err
-	}
-	if err := b.time("link STEP", "pipex-link", "bench"); err != nil {
-		return err
-	}
-	if id, err = output("pipex-prepare"); err != nil {
-		return err
-	}
-	return b.time("discard, no image", "pipex-discard", id)
-}
-
-func (b *bench) time(name, command string, args ...string) error {
-	_, err := b.run(name, command, args...)
-	return err
-}
-
-func (b *bench) run(name, command string, args ...string) (string, error) {
-	began := time.Now()
-	out, err := output(command, args...)
-	b.add(name, time.Since(began))
-	return out, err
-}
-
-func (b *bench) add(name string, d time.Duration) {
-	if b.times[name] == nil {
-		b.names = append(b.names, name)
-	}
-	b.times[name] = append(b.times[name], d)
-}
-
-// bundle makes the bundle that runc runs: true, from the same busybox as in the image.
-func (b *bench) bundle() error {
-	root := filepath.Join(b.dir, "rootfs")
-	for _, dir := range []string{"bin", "proc", "dev", "sys"} {
-		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
-			return err
-		}
-	}
-	busybox, err := exec.LookPath("busybox")
-	if err != nil {
-		return err
-	}
-	data, err := os.ReadFile(busybox)
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(filepath.Join(root, "bin", "true"), data, 0o755); err != nil {
-		return err
-	}
-	if _, err := output("runc", "spec", "-b", b.dir); err != nil {
-		return err
-	}
-	config := filepath.Join(b.dir, "config.json")
-	if data, err = os.ReadFile(config); err != nil {
-		return err
-	}
-	text := strings.Replace(string(data), `"sh"`, `"true"`, 1)
-	text = strings.Replace(text, `"terminal": true`, `"terminal": false`, 1)
-	return os.WriteFile(config, []byte(text), 0o644)
-}
-
-func (b *bench) print() {
-	ctr := median(b.times["ctr run --rm"])
-	fmt.Printf("%-20s %9s %9s %9s %8s\n", "", "min ms", "median ms", "max ms", "of ctr")
-	for _, name := range b.names {
-		times := b.times[name]
-		sort.Slice(times, func(i, j int) bool { return times[i] < times[j] })
-		mid := median(times)
-		fmt.Printf("%-20s %9.1f %9.1f %9.1f %8.2f\n", name, ms(times[0]), ms(mid), ms(times[len(times)-1]), float64(mid)/float64(ctr))
-	}
-}
-
-func median(times []time.Duration) time.Duration {
-	sorted := append([]time.Duration(nil), times...)
-	sort.Slice(sorted, func(i, j int) bool { return sorted[i] < sorted[j] })
-	return sorted[len(sorted)/2]
-}
-
-func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-
-func output(command string, args ...string) (string, error) {
-	out, err := exec.Command(command, args...).Output()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		err = fmt.Errorf("%s: %w: %s", command, err, exit.Stderr)
-	}
-	return strings.TrimSpace(string(out)), err
+	fmt.Fprintf(os.Stderr, "bench: done in %s\n", time.Since(began).Round(time.Second))
 }

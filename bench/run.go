@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"pipex/bench/internal/measure"
+	"pipex/bench/internal/report"
+)
+
+type options struct {
+	short     bool
+	rounds    int
+	bin, with string
+	keep      string
+}
+
+// run measures the rows that are named and prints their table.
+func run(ctx context.Context, o options, names []string) (err error) {
+	measured, err := chosen(names)
+	if err != nil {
+		return err
+	}
+	if len(names) == 0 && !o.short {
+		say("all rows take about 20 minutes; choose some: make bench B='step exec'")
+	}
+	for _, dir := range []*string{&o.bin, &o.with} {
+		if *dir == "" {
+			continue
+		}
+		if *dir, err = filepath.Abs(*dir); err != nil {
+			return err
+		}
+		if _, err := os.Stat(binaries(*dir).verb("prepare")); err != nil {
+			return fmt.Errorf("no verbs in %q: %w", *dir, err)
+		}
+	}
+	meter, err := measure.New(ctx)
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "pipex-bench-")
+	if err != nil {
+		return err
+	}
+	s := &site{options: o, meter: meter, bin: binaries(o.bin), said: map[string]bool{}}
+	home := filepath.Join(dir, "containerd")
+	defer func() {
+		s.meter = meter.Heedless()
+		err = errors.Join(err, s.call("", "pipex-containerd", "stop", "--purge", home), os.RemoveAll(dir))
+	}()
+	if err := s.environment(); err != nil {
+		return err
+	}
+	if err := s.start(home); err != nil {
+		return err
+	}
+	var figures []report.Figure
+	for _, r := range measured {
+		f, err := s.measure(dir, r)
+		if err != nil {
+			return fmt.Errorf("%s: %w", r.name, err)
+		}
+		figures = append(figures, f...)
+		for _, line := range f {
+			fmt.Println(line.Line())
+		}
+	}
+	return nil
+}
+
+// measure runs all contests of a row.
+func (s *site) measure(dir string, r row) (figures []report.Figure, err error) {
+	say("%s: %s", r.name, r.about)
+	s.dir = filepath.Join(dir, r.name)
+	if err := os.Mkdir(s.dir, 0o755); err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(s.dir)) }()
+	contests, err := r.contests(s)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range contests {
+		f, err := s.compete(r, c)
+		if err != nil {
+			return nil, err
+		}
+		figures = append(figures, f...)
+	}
+	return figures, nil
+}
