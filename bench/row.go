@@ -21,7 +21,7 @@ type row struct {
 
 // rows are all rows, in the order of the table.
 var rows = []row{
-	stepRow, execRow, parallelRow, startRow,
+	stepRow, execRow, parallelRow, writeRow, startRow, diskRow, commitRow, cachedRow, stdoutRow,
 }
 
 // contest is ours against its peers, which take turns.

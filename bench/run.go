@@ -58,13 +58,11 @@ func run(ctx context.Context, o options, names []string) (err error) {
 	if err := s.start(home); err != nil {
 		return err
 	}
-	var figures []report.Figure
 	for _, r := range measured {
 		f, err := s.measure(dir, r)
 		if err != nil {
 			return fmt.Errorf("%s: %w", r.name, err)
 		}
-		figures = append(figures, f...)
 		for _, line := range f {
 			fmt.Println(line.Line())
 		}

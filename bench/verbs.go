@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -66,7 +67,7 @@ func (w *workdir) artifacts(run string) string {
 }
 
 // files makes n files in dir, a thousand in each directory below it, that differ from each
-// other. They are small, as sources are.
+// other. They have 1 KiB, as sources may.
 func files(dir string, n int) error {
 	for i := range n {
 		below := filepath.Join(dir, fmt.Sprint("d", i/1000))
@@ -75,7 +76,7 @@ func files(dir string, n int) error {
 				return err
 			}
 		}
-		if err := os.WriteFile(filepath.Join(below, fmt.Sprint("f", i)), fmt.Appendf(nil, "file %d of %d\n", i, n), 0o666); err != nil {
+		if err := os.WriteFile(filepath.Join(below, fmt.Sprint("f", i)), bytes.Repeat(fmt.Appendf(nil, "line %10d\n", i), 64), 0o666); err != nil {
 			return err
 		}
 	}
