@@ -14,6 +14,7 @@ import (
 // of lower layers only, of its own none. internal/ is for lib alone (the compiler sees
 // to that); what each of it may import stands beside it.
 var layers = [][]string{
+	{"internal/lazy"},
 	{"name"},
 	{"tree"},
 	{"step"},
@@ -36,8 +37,8 @@ var narrow = map[string][]string{
 	"workspace":     {"name", "tree", "step"},
 	"run":           {"name", "tree", "step", "workspace", "internal/endpoint", "internal/trace"},
 	"run/reap":      {"run", "workspace", "internal/cgroup", "internal/containerd", "internal/network"},
-	"pipeline":      {"name", "step", "pipeline/jexl", "pipeline/kits"},
-	"pipeline/jexl": {},
+	"pipeline":      {"internal/lazy", "name", "step", "pipeline/jexl", "pipeline/kits"},
+	"pipeline/jexl": {"internal/lazy"},
 	"pipeline/kits": {},
 	"cli":           {"name", "step", "workspace", "run", "internal/endpoint", "internal/trace", "internal/userns", "internal/version"},
 }

@@ -6,12 +6,12 @@ import (
 	"errors"
 	"io"
 	"path/filepath"
-	"regexp"
 	"sort"
 	"strconv"
 	"strings"
 	"time"
 
+	"pipex/lib/internal/lazy"
 	"pipex/lib/name"
 
 	"go.yaml.in/yaml/v3"
@@ -35,14 +35,14 @@ func parse(path string, data []byte) (*yaml.Node, error) {
 
 // yamlLine is how the library begins an error. Its line is often that where the broken part
 // begins, or the one before.
-var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
+var yamlLine = lazy.Regexp(`^yaml: (?:line (\d+): )?`)
 
 func parseYAML(path string, data []byte) (*yaml.Node, error) {
 	document, err := decodeYAML(data)
 	if err == nil {
 		return document, nil
 	}
-	text := yamlLine.ReplaceAllString(err.Error(), "")
+	text := yamlLine().ReplaceAllString(err.Error(), "")
 	if strings.Contains(text, "cannot start any token") {
 		text += "; put the value in quotes"
 	}
@@ -151,10 +151,10 @@ func readJSON(d *json.Decoder, line func(int64) int) (*yaml.Node, error) {
 
 // The forms of plain scalars in YAML 1.2's core schema; all others are texts.
 var (
-	plainNull    = regexp.MustCompile(`^(~|null|Null|NULL|)$`)
-	plainBool    = regexp.MustCompile(`^(true|True|TRUE|false|False|FALSE)$`)
-	plainInteger = regexp.MustCompile(`^([-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)$`)
-	plainFloat   = regexp.MustCompile(`^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$`)
+	plainNull    = lazy.Regexp(`^(~|null|Null|NULL|)$`)
+	plainBool    = lazy.Regexp(`^(true|True|TRUE|false|False|FALSE)$`)
+	plainInteger = lazy.Regexp(`^([-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)$`)
+	plainFloat   = lazy.Regexp(`^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$`)
 )
 
 // scalar is a node's value: nil, a bool, a float64, or a string. ok is false if it
@@ -170,16 +170,16 @@ func scalar(n *yaml.Node) (value any, ok bool) {
 		return n.Value, n.Tag == "!!str" || n.Tag == "!"
 	}
 	switch text := n.Value; {
-	case plainNull.MatchString(text):
+	case plainNull().MatchString(text):
 		return nil, true
-	case plainBool.MatchString(text):
+	case plainBool().MatchString(text):
 		return strings.EqualFold(text, "true"), true
 	case strings.HasPrefix(text, "0o"), strings.HasPrefix(text, "0x"):
-		if plainInteger.MatchString(text) {
+		if plainInteger().MatchString(text) {
 			u, err := strconv.ParseUint(text, 0, 64)
 			return float64(u), err == nil
 		}
-	case plainInteger.MatchString(text), plainFloat.MatchString(text):
+	case plainInteger().MatchString(text), plainFloat().MatchString(text):
 		f, err := strconv.ParseFloat(text, 64)
 		return f, err == nil
 	}

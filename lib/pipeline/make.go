@@ -8,12 +8,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"pipex/lib/internal/lazy"
 	"pipex/lib/name"
 	"pipex/lib/step"
 )
@@ -22,11 +22,11 @@ import (
 const head = "# Made by pipex-pipeline, which makes it again; include $(PIPEX_MK) is pipex.mk.\n"
 
 // plain are the words that make and the shell take as they are.
-var plain = regexp.MustCompile(`^[\pL\pN/._+@=-]+$`)
+var plain = lazy.Regexp(`^[\pL\pN/._+@=-]+$`)
 
 // word is a path as a word of a step's line.
 func word(path string) string {
-	if plain.MatchString(path) {
+	if plain().MatchString(path) {
 		return path
 	}
 	path = "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"

@@ -1,10 +1,11 @@
 package pipeline
 
 import (
-	"regexp"
 	"strings"
 
 	"golang.org/x/text/unicode/norm"
+
+	"pipex/lib/internal/lazy"
 )
 
 // letters are those Latin ones that are no other letter with a mark.
@@ -14,15 +15,15 @@ var letters = strings.NewReplacer(
 )
 
 var (
-	marks   = regexp.MustCompile("[\u0300-\u036f\ufe20-\ufe2f\u20d0-\u20ff]")
-	accents = regexp.MustCompile("[\u00c0-\u017f]")
-	foreign = regexp.MustCompile(`[^a-z0-9_]+`)
+	marks   = lazy.Regexp("[\u0300-\u036f\ufe20-\ufe2f\u20d0-\u20ff]")
+	accents = lazy.Regexp("[\u00c0-\u017f]")
+	foreign = lazy.Regexp(`[^a-z0-9_]+`)
 )
 
 // slug makes an id of a name, the same one as @livingdata/pipex: without accents, in
 // lower case, with a hyphen for whatever cannot be in an id. It may come out empty.
 func slug(name string) string {
-	name = accents.ReplaceAllStringFunc(letters.Replace(name), norm.NFD.String)
-	name = strings.ToLower(marks.ReplaceAllString(name, ""))
-	return strings.Trim(foreign.ReplaceAllString(name, "-"), "-")
+	name = accents().ReplaceAllStringFunc(letters.Replace(name), norm.NFD.String)
+	name = strings.ToLower(marks().ReplaceAllString(name, ""))
+	return strings.Trim(foreign().ReplaceAllString(name, "-"), "-")
 }

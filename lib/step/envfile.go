@@ -6,10 +6,10 @@ import (
 	"io"
 	"maps"
 	"os"
-	"regexp"
 	"strings"
 	"unicode/utf8"
 
+	"pipex/lib/internal/lazy"
 	"pipex/lib/name"
 )
 
@@ -65,7 +65,7 @@ func (r *envReader) next() string {
 	return strings.TrimSuffix(line, "\r")
 }
 
-var envKey = regexp.MustCompile(`^(?:export[ \t]+)?([\w.-]+)[ \t]*$`)
+var envKey = lazy.Regexp(`^(?:export[ \t]+)?([\w.-]+)[ \t]*$`)
 
 // variable reads the next variable, if the next line has one.
 func (r *envReader) variable(env map[string]string) error {
@@ -78,7 +78,7 @@ func (r *envReader) variable(env map[string]string) error {
 		return nil
 	}
 	left, value, ok := strings.Cut(text, "=")
-	key := envKey.FindStringSubmatch(left)
+	key := envKey().FindStringSubmatch(left)
 	switch {
 	case !ok:
 		return fmt.Errorf("not KEY=VALUE: %q; KEY= is an empty value", text)

@@ -3,11 +3,11 @@ package step
 import (
 	"fmt"
 	"math"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
+	"pipex/lib/internal/lazy"
 	"pipex/lib/name"
 
 	units "github.com/docker/go-units"
@@ -98,13 +98,13 @@ func ParseSize(s string) (Size, error) {
 }
 
 // networkName matches the network names that the CNI specification allows.
-var networkName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`)
+var networkName = lazy.Regexp(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`)
 
 // ParseNetwork reads none, host, bridge or cni:NAME. An empty string stays empty.
 func ParseNetwork(s string) (Network, error) {
 	n := Network(s)
 	cni, isCNI := strings.CutPrefix(s, networkCNI)
-	if n != "" && n != NetworkNone && n != NetworkHost && n != NetworkBridge && !(isCNI && networkName.MatchString(cni)) {
+	if n != "" && n != NetworkNone && n != NetworkHost && n != NetworkBridge && !(isCNI && networkName().MatchString(cni)) {
 		return "", name.Usage("invalid network %q: none, host, bridge or cni:NAME", s)
 	}
 	return n, nil

@@ -7,8 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
+	"strings"
 
 	"pipex/lib/name"
 )
@@ -20,16 +20,19 @@ import (
 // records of all runs.
 const fingerprintsDir = private + "/fingerprints"
 
-// fingerprintForm matches fingerprints that are safe as directory names. They come from
+// isFingerprint tells whether a fingerprint is safe as a directory's name. It comes from
 // meta.json, which another tool may have written.
-var fingerprintForm = regexp.MustCompile(`^[0-9A-Za-z]{1,128}$`)
+func isFingerprint(s string) bool {
+	const inside = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+	return s != "" && len(s) <= 128 && strings.Trim(s, inside) == ""
+}
 
 // Lookup returns the id of the latest committed, successful run with a fingerprint,
 // whether a step is linked to it or not. It returns "" and no error if there is none. It
 // passes over runs that are not intact, and calls warn with the reason. The caller holds
 // the workspace lock, shared, for as long as it needs the run.
 func (ws *Workspace) Lookup(ctx context.Context, fingerprint string, warn func(error)) (string, error) {
-	if !fingerprintForm.MatchString(fingerprint) {
+	if !isFingerprint(fingerprint) {
 		return "", nil
 	}
 	names, err := os.ReadDir(ws.path(fingerprintsDir, fingerprint))
@@ -126,7 +129,7 @@ func (ws *Workspace) enter(m *Meta) error {
 }
 
 func addName(dir, fingerprint, id string) error {
-	if !fingerprintForm.MatchString(fingerprint) {
+	if !isFingerprint(fingerprint) {
 		return nil
 	}
 	dir = filepath.Join(dir, fingerprint)
@@ -138,7 +141,7 @@ func addName(dir, fingerprint, id string) error {
 
 // leave removes a run from the directory of fingerprints.
 func (ws *Workspace) leave(fingerprint, id string) {
-	if fingerprintForm.MatchString(fingerprint) {
+	if isFingerprint(fingerprint) {
 		dir := ws.path(fingerprintsDir, fingerprint)
 		os.Remove(filepath.Join(dir, id))
 		os.Remove(dir) // fails if other runs have this fingerprint, as it should

@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	ucli "github.com/urfave/cli/v2"
@@ -152,7 +153,7 @@ func (t *target) values(option string) []string {
 }
 
 // plainPath is a path that make takes as it is.
-var plainPath = regexp.MustCompile(`^[\pL\pN/._+@-]+$`)
+var plainPath = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[\pL\pN/._+@-]+$`) })
 
 // files are the paths that a rule of the Makefile's own may make, as the line has them.
 // Those of reads.NAME need not exist yet. A path that make cannot name is left out.
@@ -170,7 +171,7 @@ func (t *target) files() []string {
 		return err != nil
 	})
 	paths = append(paths, t.reads...)
-	paths = slices.DeleteFunc(paths, func(path string) bool { return !plainPath.MatchString(path) })
+	paths = slices.DeleteFunc(paths, func(path string) bool { return !plainPath().MatchString(path) })
 	slices.Sort(paths)
 	return slices.Compact(paths)
 }

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 
 	"mvdan.cc/sh/v3/syntax"
 )
@@ -54,8 +55,8 @@ func broken(line string) string {
 }
 
 var (
-	escaped       = regexp.MustCompile(`(?s)\\(.)`)
-	escapedQuoted = regexp.MustCompile("(?s)\\\\([$`\"\\\\\n])")
+	escaped       = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?s)\\(.)`) })
+	escapedQuoted = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile("(?s)\\\\([$`\"\\\\\n])") })
 )
 
 // literal is the word without its quotes, if it has no other part.
@@ -67,7 +68,7 @@ func literal(line string, word *syntax.Word) (text string, static bool) {
 			if i == 0 && strings.HasPrefix(part.Value, "~") {
 				return source(line, word), false
 			}
-			b.WriteString(unescape(escaped, part.Value))
+			b.WriteString(unescape(escaped(), part.Value))
 			pattern.WriteString(part.Value)
 			continue
 		case *syntax.SglQuoted:
@@ -79,7 +80,7 @@ func literal(line string, word *syntax.Word) (text string, static bool) {
 				if !ok {
 					return source(line, word), false
 				}
-				value := unescape(escapedQuoted, lit.Value)
+				value := unescape(escapedQuoted(), lit.Value)
 				b.WriteString(value)
 				pattern.WriteString(quotePattern(value))
 			}
@@ -87,7 +88,7 @@ func literal(line string, word *syntax.Word) (text string, static bool) {
 			return source(line, word), false
 		}
 	}
-	if strings.ContainsAny(escaped.ReplaceAllString(pattern.String(), ""), "*?[") {
+	if strings.ContainsAny(escaped().ReplaceAllString(pattern.String(), ""), "*?[") {
 		matches, _ := filepath.Glob(pattern.String()) // a bad pattern is a plain word
 		return b.String(), len(matches) == 0
 	}
@@ -100,9 +101,9 @@ func unescape(pattern *regexp.Regexp, text string) string {
 	})
 }
 
-var special = regexp.MustCompile(`[*?\[\\]`)
+var specials = strings.NewReplacer(`*`, `\*`, `?`, `\?`, `[`, `\[`, `\`, `\\`)
 
-func quotePattern(text string) string { return special.ReplaceAllString(text, `\$0`) }
+func quotePattern(text string) string { return specials.Replace(text) }
 
 // source is the word as the line has it.
 func source(line string, word *syntax.Word) string {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -53,17 +52,20 @@ func (o Owner) Labels() map[string]string {
 	return l
 }
 
-var unfit = regexp.MustCompile(`[^A-Za-z0-9]+`)
-
 // NewID returns the name of the owner's objects: the run's id, changed and shortened to
 // what containerd accepts (at most 76 characters, no separator at either end), then hashes
 // of the workspace's directory and of the run's id. The hashes make the name unique.
 func (o Owner) NewID() string {
-	readable := strings.Trim(unfit.ReplaceAllString(o.Run, "-"), "-")
+	readable := strings.Join(strings.FieldsFunc(o.Run, unfit), "-")
 	if len(readable) > 40 {
 		readable = strings.Trim(readable[:40], "-")
 	}
 	return strings.Trim(readable+"-"+hash(o.Workdir, workdirDigits)+hash(o.Run, runDigits), "-")
+}
+
+// unfit tells whether a character of a run's id separates words in the id of its objects.
+func unfit(r rune) bool {
+	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9')
 }
 
 // The lengths of the hashes in an id.

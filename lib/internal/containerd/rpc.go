@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"regexp"
 	"sync/atomic"
 	"time"
 
@@ -12,6 +11,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/emptypb"
+
+	"pipex/lib/internal/lazy"
 )
 
 // unbounded are the calls that take as long as a command runs, or as unpacking a layer
@@ -29,7 +30,7 @@ func (c *Client) late() error {
 
 // transport is how gRPC describes a connection that broke or cannot be made. It has one
 // code for that and for what containerd itself calls unavailable.
-var transport = regexp.MustCompile(`^(connection error|last connection error|error (reading from|writing to) server|closing transport|transport is closing|the connection is draining|the stream is rejected|received goaway|no active streams)`)
+var transport = lazy.Regexp(`^(connection error|last connection error|error (reading from|writing to) server|closing transport|transport is closing|the connection is draining|the stream is rejected|received goaway|no active streams)`)
 
 // rpcError is the status of a call with a message for people, without gRPC's own words
 // around it.
@@ -47,7 +48,7 @@ func (c *Client) plain(err error) error {
 	if err == nil || !ok || errors.As(err, new(rpcError)) {
 		return err
 	}
-	if s.Code() == codes.Unavailable && transport.MatchString(s.Message()) {
+	if s.Code() == codes.Unavailable && transport().MatchString(s.Message()) {
 		return rpcError{status.Newf(codes.Unavailable, "the connection to containerd at %q broke", c.address), true}
 	}
 	return rpcError{s, false}

@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -25,6 +24,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"pipex/lib/internal/cgroup"
+	"pipex/lib/internal/lazy"
 	"pipex/lib/internal/trace"
 )
 
@@ -293,7 +293,7 @@ func (t *Task) handles(sig syscall.Signal) bool {
 	if err != nil {
 		return true
 	}
-	for _, set := range signalSets.FindAllSubmatch(status, -1) {
+	for _, set := range signalSets().FindAllSubmatch(status, -1) {
 		if bits, err := strconv.ParseUint(string(set[1]), 16, 64); err != nil || bits>>(sig-1)&1 == 1 {
 			return true
 		}
@@ -302,7 +302,7 @@ func (t *Task) handles(sig syscall.Signal) bool {
 }
 
 // signalSets are the signals that a process blocks, ignores and catches, in its status.
-var signalSets = regexp.MustCompile(`(?m)^Sig(?:Blk|Ign|Cgt):\s*([0-9a-f]+)$`)
+var signalSets = lazy.Regexp(`(?m)^Sig(?:Blk|Ign|Cgt):\s*([0-9a-f]+)$`)
 
 // Kill kills every process of the container at once.
 func (t *Task) Kill(ctx context.Context) error { return t.kill(ctx, syscall.SIGKILL, true) }
@@ -348,8 +348,8 @@ func (e *CommandError) Error() string { return fmt.Sprintf("cannot run %q: %s", 
 
 // runc has no error codes for what is wrong with a command, only messages.
 var (
-	notFound      = regexp.MustCompile(`exec: "[^"]*": (executable file not found in \$PATH|stat [^:]*: no such file or directory)|exec /[^:]*: no such file or directory`)
-	notExecutable = regexp.MustCompile(`exec: "[^"]*": (permission denied|is a directory)|exec /[^:]*: (permission denied|exec format error|is a directory)|exec format error`)
+	notFound      = lazy.Regexp(`exec: "[^"]*": (executable file not found in \$PATH|stat [^:]*: no such file or directory)|exec /[^:]*: no such file or directory`)
+	notExecutable = lazy.Regexp(`exec: "[^"]*": (permission denied|is a directory)|exec /[^:]*: (permission denied|exec format error|is a directory)|exec format error`)
 )
 
 // commandError is a [*CommandError] if the command itself cannot be run, and otherwise
@@ -357,9 +357,9 @@ var (
 func commandError(args []string, err error, tried string) error {
 	msg := err.Error()
 	switch {
-	case notFound.MatchString(msg):
+	case notFound().MatchString(msg):
 		return &CommandError{127, args[0], "no such command in the container"}
-	case notExecutable.MatchString(msg):
+	case notExecutable().MatchString(msg):
 		return &CommandError{126, args[0], "not executable in the container"}
 	}
 	// runc's own message is the last of a chain of wrappers, each a prefix.

@@ -10,11 +10,12 @@ package jexl
 import (
 	"fmt"
 	"math"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf16"
+
+	"pipex/lib/internal/lazy"
 )
 
 // True tells whether the expression holds in the environment that lookup knows. The
@@ -62,14 +63,14 @@ func (p *parser) fail(format string, args ...any) {
 }
 
 var (
-	blank  = regexp.MustCompile(`^\s+`)
-	lexeme = regexp.MustCompile(`^(?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|\d+(?:\.\d+)?|[\pL_$][\pL_$\d]*|==|!=|<=|>=|&&|\|\||//|[-+*/%^<>!?:.,()\[\]])`)
-	word   = regexp.MustCompile(`^[\pL_$]`)
+	blank  = lazy.Regexp(`^\s+`)
+	lexeme = lazy.Regexp(`^(?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|\d+(?:\.\d+)?|[\pL_$][\pL_$\d]*|==|!=|<=|>=|&&|\|\||//|[-+*/%^<>!?:.,()\[\]])`)
+	word   = lazy.Regexp(`^[\pL_$]`)
 )
 
 func (p *parser) next() {
-	p.at += len(blank.FindString(p.text[p.at:]))
-	p.token = lexeme.FindString(p.text[p.at:])
+	p.at += len(blank().FindString(p.text[p.at:]))
+	p.token = lexeme().FindString(p.text[p.at:])
 	if p.token == "" && p.at < len(p.text) {
 		p.fail("%q is not understood", p.text[p.at:])
 	}
@@ -204,7 +205,7 @@ func (p *parser) unary() any {
 		var key string
 		switch {
 		case p.take("."):
-			if key = p.token; !word.MatchString(key) {
+			if key = p.token; !word().MatchString(key) {
 				p.fail("a name is wanted after the point")
 			}
 			p.next()
@@ -259,7 +260,7 @@ func (p *parser) primary() any {
 	named := map[string]any{"env": environment{}, "true": true, "false": false, "null": nil, "undefined": nil}
 	v, ok := named[token]
 	if !ok {
-		if word.MatchString(token) {
+		if word().MatchString(token) {
 			p.fail("%q is unknown; a variable is env.%s", token, token)
 		}
 		p.fail("%q is no value", token)

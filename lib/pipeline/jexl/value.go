@@ -2,9 +2,10 @@ package jexl
 
 import (
 	"math"
-	"regexp"
 	"strconv"
 	"strings"
+
+	"pipex/lib/internal/lazy"
 )
 
 // A value is nil for undefined and null, a bool, a float64, a string, or a []any;
@@ -66,8 +67,8 @@ func digits(f float64) string {
 	return strconv.FormatFloat(f, 'f', -1, 64)
 }
 
-var decimal = regexp.MustCompile(`^[+-]?(Infinity|([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?)$`)
-var prefixed = regexp.MustCompile(`^0[xX][0-9a-fA-F]+$|^0[oO][0-7]+$|^0[bB][01]+$`)
+var decimal = lazy.Regexp(`^[+-]?(Infinity|([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?)$`)
+var prefixed = lazy.Regexp(`^0[xX][0-9a-fA-F]+$|^0[oO][0-7]+$|^0[bB][01]+$`)
 
 // number is what v becomes in arithmetic; NaN if it is none.
 func number(v any) float64 {
@@ -91,11 +92,11 @@ func parse(text string) float64 {
 	switch {
 	case text == "":
 		return 0
-	case prefixed.MatchString(text):
+	case prefixed().MatchString(text):
 		if n, err := strconv.ParseUint(text, 0, 64); err == nil {
 			return float64(n)
 		}
-	case decimal.MatchString(text):
+	case decimal().MatchString(text):
 		f, _ := strconv.ParseFloat(text, 64) // out of range is infinite, here and there
 		return f
 	}
