@@ -152,17 +152,22 @@ func (x *execution) release() {
 // do attaches to the container of an exec that died, if it still runs. Else it runs the
 // setup, unless it has succeeded before, and then the command.
 func (x *execution) do(ctx context.Context) (int, error) {
-	task, err := x.client.Attach(ctx, x.meta.Container.ID)
-	if err != nil {
-		return 0, err
-	}
-	if task != nil && len(x.meta.Execs) > 0 {
-		status, err := x.attach(ctx, task)
-		if err != nil || status != 0 || !x.record().Setup {
-			return status, err
+	if len(x.meta.Execs) > 0 { // before the first exec is recorded, there is no task
+		task, err := x.client.Attach(ctx, x.meta.Container.ID)
+		if err != nil {
+			return 0, err
+		}
+		if task != nil {
+			status, err := x.attach(ctx, task)
+			if err != nil || status != 0 || !x.record().Setup {
+				return status, err
+			}
 		}
 	}
 	x.lost()
+	if err := x.renew(ctx); err != nil {
+		return 0, err
+	}
 	if len(x.Cmd) == 0 && x.meta.Setup != nil && !x.isSetUp() {
 		if status, err := x.beginSetup().execute(ctx); err != nil || status != 0 {
 			return status, err
@@ -171,10 +176,10 @@ func (x *execution) do(ctx context.Context) (int, error) {
 	return x.execute(ctx)
 }
 
-// isSetUp reports whether the run's setup has succeeded.
+// isSetUp reports whether the run's setup has succeeded, since the machine was started.
 func (x *execution) isSetUp() bool {
 	return slices.ContainsFunc(x.meta.Execs, func(r workspace.Exec) bool {
-		return r.Setup && r.ExitCode != nil && *r.ExitCode == 0 && !r.TimedOut
+		return r.Setup && r.ExitCode != nil && *r.ExitCode == 0 && !r.TimedOut && !restarted(&r)
 	})
 }
 

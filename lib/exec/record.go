@@ -32,7 +32,7 @@ func (x *execution) lost() {
 	x.conclude(FailedCode)
 }
 
-// begin adds the record of this exec, before its container is created.
+// begin adds the record of this exec. The caller writes it, before the task is created.
 func (x *execution) begin(args []string) error {
 	stdout, err := os.Stat(x.run.Stdout())
 	if err != nil {
@@ -47,7 +47,7 @@ func (x *execution) begin(args []string) error {
 		limit = l.LogMaxBytes
 	}
 	entry := workspace.Exec{
-		Cmd: args, Override: len(x.Cmd) > 0, Setup: x.setup, Network: x.network(), StartedAt: workspace.Now(), Terminal: x.Terminal, LogMaxBytes: limit,
+		Cmd: args, Override: len(x.Cmd) > 0, Setup: x.setup, Network: x.network(), BootID: bootID(), StartedAt: workspace.Now(), Terminal: x.Terminal, LogMaxBytes: limit,
 		StdoutOffset: stdout.Size(), StderrOffset: stderr.Size(),
 	}
 	m := x.meta
@@ -57,15 +57,20 @@ func (x *execution) begin(args []string) error {
 		m.StartedAt, m.FinishedAt, m.DurationMs = x.since(), nil, 0
 		m.ExitCode, m.Reason, m.Usage = nil, "", nil
 	}
+	return nil
+}
+
+// write writes the record of an exec that begins. It first reserves room for its end.
+func (x *execution) write() (err error) {
 	if x.view == nil { // a view has no result to lose, and may be wanted because the disk is full
-		if x.spare, err = x.ws.Reserve(x.run, m); err == nil {
+		if x.spare, err = x.ws.Reserve(x.run, x.meta); err == nil {
 			err = x.reserve()
 		}
 		if err != nil {
 			return err
 		}
 	}
-	return x.ws.WriteMeta(x.run, m)
+	return x.ws.WriteMeta(x.run, x.meta)
 }
 
 // since returns when what the current exec decides began: its setup, if it had one just before.

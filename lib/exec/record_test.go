@@ -33,9 +33,17 @@ func ended(t *testing.T, code int, change func(*execution)) func(*execution) {
 		if change != nil {
 			change(x)
 		}
-		ok(t, x.begin([]string{"c"}))
+		ok(t, begin(x, "c"))
 		ok(t, x.end(time.Now(), &code, code))
 	}
+}
+
+// begin records that an exec of a command begins.
+func begin(x *execution, command string) error {
+	if err := x.begin([]string{command}); err != nil {
+		return err
+	}
+	return x.write()
 }
 
 // What an exec without a command of its own returned last is the run's result, and a setup
@@ -57,8 +65,8 @@ func TestTheResultOfARun(t *testing.T) {
 		"nor by failing":          {[]func(*execution){ended(t, 0, nil), ended(t, 3, override)}, workspace.Success, 0},
 		"a setup does not":        {[]func(*execution){ended(t, 0, setup)}, workspace.Prepared, -1},
 		"but by failing":          {[]func(*execution){ended(t, 3, setup)}, workspace.Failure, 3},
-		"one under way":           {[]func(*execution){ended(t, 0, nil), func(x *execution) { ok(t, x.begin([]string{"c"})) }}, workspace.Running, -1},
-		"a lost one fails":        {[]func(*execution){ended(t, 0, nil), func(x *execution) { ok(t, x.begin([]string{"c"})); x.lost(); ok(t, x.ws.WriteMeta(x.run, x.meta)) }}, workspace.Failure, FailedCode},
+		"one under way":           {[]func(*execution){ended(t, 0, nil), func(x *execution) { ok(t, begin(x, "c")) }}, workspace.Running, -1},
+		"a lost one fails":        {[]func(*execution){ended(t, 0, nil), func(x *execution) { ok(t, begin(x, "c")); x.lost(); ok(t, x.ws.WriteMeta(x.run, x.meta)) }}, workspace.Failure, FailedCode},
 	} {
 		m := executed(t, c.execs...)
 		code := -1
@@ -93,7 +101,7 @@ func TestReasons(t *testing.T) {
 	} {
 		m := executed(t, func(x *execution) {
 			x.Timeout, x.meta.Limits = 90*time.Minute, c.limits
-			ok(t, x.begin([]string{"c"}))
+			ok(t, begin(x, "c"))
 			c.change(x.record())
 			ok(t, x.end(time.Now(), &c.code, c.code))
 		})
@@ -112,7 +120,7 @@ func TestReasons(t *testing.T) {
 func TestLost(t *testing.T) {
 	x := prepared(t, step.Pinned{})
 	x.lost() // none began
-	ok(t, x.begin([]string{"c"}))
+	ok(t, begin(x, "c"))
 	x.lost()
 	if r := x.record(); r.FinishedAt == nil || r.ExitCode != nil || !strings.Contains(r.Error, "lost") {
 		t.Errorf("%+v", r)
@@ -138,7 +146,7 @@ func TestFailed(t *testing.T) {
 		x := prepared(t, step.Pinned{})
 		var warned error
 		x.Warn = func(err error) { warned = errors.Join(warned, err) }
-		ok(t, x.begin([]string{"c"}))
+		ok(t, begin(x, "c"))
 		code, err := x.failed(c.err)
 		if code != c.code || (err == nil) != (c.code != 0) || err != nil && !errors.Is(err, c.err) {
 			t.Errorf("%v: %d, %v", c.err, code, err)
@@ -154,7 +162,7 @@ func TestFailed(t *testing.T) {
 		}
 	}
 	x := prepared(t, step.Pinned{})
-	ok(t, x.begin([]string{"c"}))
+	ok(t, begin(x, "c"))
 	x.waiting = true
 	if _, err := x.failed(errors.New("containerd is gone")); err == nil {
 		t.Error("no error")
@@ -177,12 +185,12 @@ func TestFailed(t *testing.T) {
 func TestBegin(t *testing.T) {
 	x := prepared(t, step.Pinned{Limits: &step.PinnedLimits{LogMaxBytes: 5}})
 	ok(t, os.WriteFile(x.run.Stdout(), []byte("earlier"), 0o600))
-	ok(t, x.begin([]string{"c"}))
+	ok(t, begin(x, "c"))
 	if r := x.record(); r.LogMaxBytes != 5 || r.StdoutOffset != 7 || r.StderrOffset != 0 || keep(r.StdoutOffset, r.LogMaxBytes) != 12 {
 		t.Errorf("%+v", r)
 	}
 	x.LogMax = 9
-	ok(t, x.begin([]string{"c"}))
+	ok(t, begin(x, "c"))
 	if r := x.record(); r.LogMaxBytes != 9 {
 		t.Errorf("%+v", r)
 	}
@@ -190,7 +198,7 @@ func TestBegin(t *testing.T) {
 		t.Error("a log without a limit is cut")
 	}
 	ok(t, os.Remove(x.run.Stderr()))
-	if err := x.begin([]string{"c"}); err == nil {
+	if err := begin(x, "c"); err == nil {
 		t.Error("there is no log: no error")
 	}
 }
@@ -213,13 +221,13 @@ func TestIsSetUp(t *testing.T) {
 // The record of an exec under way has its start and nothing of the result before it. An
 // exec of another command leaves the result as it is.
 func TestRecordOfAnExecUnderWay(t *testing.T) {
-	m := executed(t, ended(t, 3, nil), func(x *execution) { ok(t, x.begin([]string{"c"})) })
+	m := executed(t, ended(t, 3, nil), func(x *execution) { ok(t, begin(x, "c")) })
 	if m.StartedAt == nil || m.StartedAt.Before(m.Execs[0].FinishedAt.Time) || m.FinishedAt != nil || m.ExitCode != nil || m.DurationMs != 0 {
 		t.Errorf("%+v", m)
 	}
 	m = executed(t, ended(t, 3, nil), func(x *execution) {
 		x.Cmd = []string{"look"}
-		ok(t, x.begin([]string{"look"}))
+		ok(t, begin(x, "look"))
 	})
 	if m.Status != workspace.Running || m.FinishedAt == nil || m.ExitCode == nil || *m.ExitCode != 3 {
 		t.Errorf("%+v", m)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sort"
+	"sync"
 	"syscall"
 
 	"pipex/lib/internal/containerd"
@@ -32,6 +33,10 @@ func (x *execution) start(ctx context.Context) (*containerd.Task, error) {
 	if err := x.begin(c.Args); err != nil {
 		return nil, err
 	}
+	written := make(chan error, 1)
+	go func() { written <- x.write() }()
+	c.Recorded = sync.OnceValue(func() error { return <-written })
+	defer c.Recorded() // after an error, too: the caller writes the record again
 	if err := x.attachNetwork(ctx, c); err != nil {
 		return nil, err
 	}

@@ -124,6 +124,9 @@ type Exec struct {
 	Network step.Network `json:"network,omitempty"`
 	// Terminal says that it had a terminal; then its stderr is in stdout.log, too.
 	Terminal bool `json:"terminal,omitempty"`
+	// BootID names the time since the start of the machine on which it ran, as Linux does. What
+	// it wrote to the container's root may be lost after a restart.
+	BootID string `json:"bootId,omitempty"`
 	// StartedAt is when exec began, before the container was created. The timeout counts
 	// from then.
 	StartedAt Time `json:"startedAt"`

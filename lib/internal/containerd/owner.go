@@ -17,7 +17,6 @@ import (
 	"github.com/containerd/containerd/errdefs"
 	"github.com/containerd/containerd/leases"
 	"github.com/containerd/containerd/snapshots"
-	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"pipex/lib/internal/trace"
@@ -130,21 +129,12 @@ func (c *Client) Remove(ctx context.Context, id string) error {
 		return err
 	}
 	removeSocket(c.address, c.Namespace, id)
-	ctx = c.Context(ctx)
 	// Without its lease the snapshot would be garbage, but containerd may collect that
 	// much later. So remove it now.
-	var g errgroup.Group
-	for _, key := range []string{id, id + SourcesSuffix} {
-		g.Go(func() error {
-			if err := c.SnapshotService(c.Snapshotter).Remove(ctx, key); err != nil && !errdefs.IsNotFound(err) {
-				return fmt.Errorf("cannot remove snapshot %q: %w", key, err)
-			}
-			return nil
-		})
-	}
-	if err := g.Wait(); err != nil {
+	if err := c.RemoveSnapshots(ctx, id); err != nil {
 		return err
 	}
+	ctx = c.Context(ctx)
 	if err := c.Leases().Delete(ctx, leases.Lease{ID: id}); err != nil && !errdefs.IsNotFound(err) {
 		return fmt.Errorf("cannot drop lease %q: %w", id, err)
 	}

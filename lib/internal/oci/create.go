@@ -57,6 +57,9 @@ type Container struct {
 	// EnvProgram is the path on the host of a static program that calls [secret.Main]. It
 	// is needed if a secret is an environment variable.
 	EnvProgram string
+	// Recorded waits until the exec is recorded, so that a task is never found without its
+	// record. An error ends Create.
+	Recorded func() error
 }
 
 // If a client is killed while it creates a task, containerd goes on creating it, and then
@@ -97,6 +100,9 @@ func create(ctx context.Context, c *containerd.Client, cfg *Container) (*contain
 	}
 	options, err := cfg.options()
 	if err != nil {
+		return nil, err
+	}
+	if err := cfg.Recorded(); err != nil {
 		return nil, err
 	}
 	task, pid, err := c.CreateTask(ctx, cfg.ID, rootfs, cfg.Streams, options, cfg.Args)
@@ -169,7 +175,10 @@ func snapshot(ctx context.Context, c *containerd.Client, cfg *Container) ([]moun
 	if err == nil && cfg.Below != "" {
 		mounts = above(mounts, cfg.Below)
 	}
-	return mounts, err
+	if err != nil {
+		return nil, err
+	}
+	return volatileRoot(mounts)
 }
 
 // above returns an overlay's mounts with one more directory below the writable one.

@@ -96,8 +96,8 @@ func (s source) mount(ctx context.Context, dir string, owner secret.Owner) (Moun
 		return Mount{}, err
 	}
 	if host.IsDir() && (owner.UID == 0 || s.given) {
-		if m, ok := s.overlay(dir); ok {
-			return m, nil
+		if m, ok, err := s.overlay(dir); ok || err != nil {
+			return m, err
 		}
 	}
 	if err := s.copy(ctx, data, host, owner); err != nil {
@@ -108,7 +108,7 @@ func (s source) mount(ctx context.Context, dir string, owner secret.Owner) (Moun
 
 // overlay returns the copy as an overlay mount (see the kernel's overlayfs documentation),
 // and whether that is possible.
-func (s source) overlay(dir string) (Mount, bool) {
+func (s source) overlay(dir string) (m Mount, ok bool, err error) {
 	upper, work := filepath.Join(dir, "upper"), filepath.Join(dir, "work")
 	lower := s.host
 	if s.above != "" {
@@ -116,18 +116,20 @@ func (s source) overlay(dir string) (Mount, bool) {
 	}
 	options := []string{"lowerdir=" + lower, "upperdir=" + upper, "workdir=" + work}
 	if strings.ContainsAny(s.host+s.above+dir, `,:\`) {
-		return Mount{}, false // these characters need escapes, which differ between readers
+		return m, false, nil // these characters need escapes, which differ between readers
 	}
 	for _, d := range []string{upper, work} {
 		if os.MkdirAll(d, 0o755) != nil {
-			return Mount{}, false
+			return m, false, nil
 		}
 	}
 	var stat unix.Stat_t
 	if unix.Stat(s.host, &stat) != nil || os.Chown(upper, int(stat.Uid), int(stat.Gid)) != nil || unix.Chmod(upper, stat.Mode&0o7777) != nil {
-		return Mount{}, false
+		return m, false, nil
 	}
-	return Mount{Type: "overlay", Source: "overlay", Destination: s.destination, Options: options}, mounts(options)
+	m = Mount{Type: "overlay", Source: "overlay", Destination: s.destination}
+	m.Options, err = volatile(options)
+	return m, err == nil && mounts(options), err
 }
 
 // mounts reports whether an overlay can be mounted. It tries without attaching the mount to

@@ -118,8 +118,8 @@ func TestOwnerOfACopy(t *testing.T) {
 func TestNoOverlayOfHostilePaths(t *testing.T) {
 	for _, name := range []string{"a,b", "a:b", `a\b`, "a,upperdir=x"} {
 		for _, s := range []struct{ host, dir string }{{"/h/" + name, "/d"}, {"/h", "/d/" + name}} {
-			if m, can := (source{host: s.host, destination: "/d"}).overlay(s.dir); can {
-				t.Errorf("%+v: %+v", s, m)
+			if m, can, err := (source{host: s.host, destination: "/d"}).overlay(s.dir); can || err != nil {
+				t.Errorf("%+v: %+v, %v", s, m, err)
 			}
 		}
 	}
