@@ -4,8 +4,10 @@ package prepare
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"slices"
+	"sync"
 
 	"pipex/lib/internal/trace"
 
@@ -119,6 +121,10 @@ func (d *decision) stage(ctx context.Context) (*Prepared, error) {
 		return nil, err
 	}
 	defer held.Release()
+	// While we waited for the lock, another prepare may have made the run: its lease is not ours.
+	if _, err := ws.Run(d.RunID); err == nil {
+		return nil, fmt.Errorf("run %q %w", d.RunID, workspace.ErrExists)
+	}
 	needed := d.spec.Caches
 	if d.spec.Setup != nil {
 		needed = slices.Concat(needed, d.spec.Setup.Caches)
@@ -128,22 +134,22 @@ func (d *decision) stage(ctx context.Context) (*Prepared, error) {
 			return nil, err
 		}
 	}
-	if d.client != nil {
-		err = d.lease(ctx, m)
-	}
-	if err == nil {
-		_, err = ws.Stage(m, shared, func(r workspace.Run) error {
-			d.Warning(ws.KeepTrees(r, d.trees))
-			if err := d.settle(ctx); err != nil {
-				return err
-			}
-			if err := ws.KeepSeen(r, d.seen); err != nil {
-				return err
-			}
-			return copyInputs(ctx, ws, r, m.Inputs)
-		})
-	}
+	leased := d.lease(ctx, m)
+	_, err = ws.Stage(m, shared, func(r workspace.Run) error {
+		d.Warning(ws.KeepTrees(r, d.trees))
+		if err := d.settle(ctx); err != nil {
+			return err
+		}
+		if err := ws.KeepSeen(r, d.seen); err != nil {
+			return err
+		}
+		if err := copyInputs(ctx, ws, r, m.Inputs); err != nil {
+			return err
+		}
+		return leased()
+	})
 	if err != nil {
+		leased() // what is to be removed must not be created meanwhile
 		if d.client != nil {
 			d.Warning(d.client.Remove(context.WithoutCancel(ctx), m.Container.ID))
 		}
@@ -163,15 +169,21 @@ func (d *decision) settle(ctx context.Context) error {
 	return nil
 }
 
-// lease records what the run will own in containerd, and leases the image for it.
-func (d *decision) lease(ctx context.Context, m *workspace.Meta) error {
+// lease records what the run will own in containerd, and leases the image for it in the
+// background. leased waits for that.
+func (d *decision) lease(ctx context.Context, m *workspace.Meta) (leased func() error) {
+	if d.client == nil {
+		return func() error { return nil }
+	}
 	owner := containerd.Owner{Workspace: d.ws.ID, Workdir: d.ws.Root, Run: d.RunID, Step: d.spec.Step, Version: m.Version}
 	o := containerd.Object{ID: owner.NewID(), Owner: owner}
 	m.Container = &workspace.Container{
 		ID: o.ID, Namespace: d.client.Namespace, Snapshotter: d.client.Snapshotter,
 		ChainID: d.image.ChainID, Entrypoint: d.image.Entrypoint, Env: d.image.Env,
 	}
-	return d.client.Lease(ctx, o, d.image.Digest)
+	done := make(chan error, 1)
+	go func() { done <- d.client.Lease(ctx, o, d.image.Digest) }()
+	return sync.OnceValue(func() error { return <-done })
 }
 
 // meta returns the record of the run to be created. The caller holds the workspace lock,
