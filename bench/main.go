@@ -14,7 +14,7 @@ import (
 
 func main() {
 	o := options{}
-	flag.BoolVar(&o.short, "short", false, "small sizes and one round: proves that every row runs, measures nothing")
+	flag.BoolVar(&o.short, "short", false, "small sizes and one round: proves that all rows run, measures nothing")
 	flag.IntVar(&o.rounds, "n", 0, "measure N rounds instead of each row's own number")
 	flag.StringVar(&o.bin, "bin", "bin", "directory of the binaries that are measured")
 	flag.StringVar(&o.with, "with", "", "compare with the binaries in this directory, and not with the peers")

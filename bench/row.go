@@ -21,7 +21,8 @@ type row struct {
 
 // rows are all rows, in the order of the table.
 var rows = []row{
-	stepRow, execRow, parallelRow, writeRow, startRow, diskRow, commitRow, cachedRow, stdoutRow,
+	stepRow, execRow, parallelRow, writeRow, startRow, diskRow, commitRow, cachedRow,
+	nullRow, pruneRow, stdoutRow, bigRow, chainRow,
 }
 
 // contest is ours against its peers, which take turns.
@@ -91,6 +92,9 @@ func (c contest) figures(subjects []measure.Subject, peers []peer, samples [][]m
 		form = report.Ratio
 	}
 	base := report.Figure{Row: c.name, Ours: subjects[0].Name, Unit: "ms"}
+	if samples[0][0].Share > 0 {
+		base.Unit = "µs"
+	}
 	metrics := []string{report.Time}
 	if c.cpu {
 		metrics = append(metrics, report.CPU)
@@ -120,7 +124,7 @@ func values(samples []measure.Sample, metric string) (v []float64) {
 	for _, s := range samples {
 		switch metric {
 		case report.Time:
-			v = append(v, s.Time.Seconds()*1000)
+			v = append(v, milliseconds(s))
 		case report.CPU:
 			v = append(v, s.CPU.Seconds()*1000)
 		case background:
@@ -132,6 +136,14 @@ func values(samples []measure.Sample, metric string) (v []float64) {
 		}
 	}
 	return v
+}
+
+// milliseconds is the time of a sample; microseconds if it is that of many things each.
+func milliseconds(s measure.Sample) float64 {
+	if s.Share > 0 {
+		return s.Time.Seconds() * 1e6
+	}
+	return s.Time.Seconds() * 1000
 }
 
 // chosen returns the rows that are named, all without a name.

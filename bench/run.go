@@ -27,14 +27,14 @@ func run(ctx context.Context, o options, names []string) (err error) {
 	if len(names) == 0 && !o.short {
 		say("all rows take about 20 minutes; choose some: make bench B='step exec'")
 	}
-	for _, dir := range []*string{&o.bin, &o.with} {
+	for _, dir := range []*string{&o.bin, &o.with} { // as commands run in other directories
 		if *dir == "" {
 			continue
 		}
 		if *dir, err = filepath.Abs(*dir); err != nil {
 			return err
 		}
-		if _, err := os.Stat(binaries(*dir).verb("prepare")); err != nil {
+		if _, err := os.Stat(filepath.Join(*dir, "pipex-prepare")); err != nil {
 			return fmt.Errorf("no verbs in %q: %w", *dir, err)
 		}
 	}
@@ -58,16 +58,23 @@ func run(ctx context.Context, o options, names []string) (err error) {
 	if err := s.start(home); err != nil {
 		return err
 	}
+	commit, why := s.keepable()
+	var figures []report.Figure
 	for _, r := range measured {
 		f, err := s.measure(dir, r)
 		if err != nil {
 			return fmt.Errorf("%s: %w", r.name, err)
 		}
+		figures = append(figures, f...)
 		for _, line := range f {
 			fmt.Println(line.Line())
 		}
 	}
-	return nil
+	if why != "" {
+		say("the results are not kept: %s", why)
+		return nil
+	}
+	return s.record(figures, commit)
 }
 
 // measure runs all contests of a row.

@@ -26,8 +26,14 @@ type site struct {
 // binaries is a directory of verbs.
 type binaries string
 
-// verb returns the path of a verb.
-func (b binaries) verb(name string) string { return filepath.Join(string(b), "pipex-"+name) }
+// verb returns the path of a verb. Scripts are not among the binaries: they are found on PATH.
+func (b binaries) verb(name string) string {
+	path := filepath.Join(string(b), "pipex-"+name)
+	if _, err := os.Stat(path); err != nil {
+		return filepath.Base(path)
+	}
+	return path
+}
 
 // path returns the setting of PATH with which scripts find these verbs.
 func (b binaries) path() string { return "PATH=" + string(b) + ":" + os.Getenv("PATH") }

@@ -20,6 +20,9 @@ type Sample struct {
 	Background time.Duration
 	// Peak is the most memory that a process had, in bytes, if Do sets it.
 	Peak int64
+	// Share is by how many things the time is divided, if Do sets it: the time is then that
+	// of each.
+	Share int
 	// Own are values that Do sets, for rows that are not about time.
 	Own map[string]float64
 }
@@ -70,10 +73,14 @@ func (m *Meter) turn(s Subject) (sample Sample, err error) {
 		return sample, err
 	}
 	sample.Time = time.Since(began)
+	done := time.Now()
 	if err := m.Settle(); err != nil {
 		return sample, err
 	}
-	sample.Background = time.Since(began) - sample.Time
+	sample.Background = time.Since(done)
+	if sample.Share > 0 {
+		sample.Time /= time.Duration(sample.Share)
+	}
 	after, err := m.CPU()
 	if err != nil {
 		return sample, err
