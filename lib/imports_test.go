@@ -36,7 +36,7 @@ var layers = [][]string{
 var narrow = map[string][]string{
 	"workspace":     {"name", "tree", "step"},
 	"run":           {"name", "tree", "step", "workspace", "internal/endpoint", "internal/trace"},
-	"run/reap":      {"run", "workspace", "internal/cgroup", "internal/containerd", "internal/network"},
+	"run/reap":      {"run", "workspace", "internal/cgroup", "internal/containerd", "internal/endpoint", "internal/network", "internal/trace"},
 	"pipeline":      {"internal/lazy", "name", "step", "pipeline/jexl", "pipeline/kits"},
 	"pipeline/jexl": {"internal/lazy"},
 	"pipeline/kits": {},
@@ -47,7 +47,7 @@ var narrow = map[string][]string{
 var unlinked = map[string][]string{
 	"pipex/cmd/pipex-link":     {"google.golang.org/grpc", "github.com/containerd/", "container-device-interface", "containernetworking"},
 	"pipex/cmd/pipex-commit":   {"google.golang.org/grpc", "github.com/containerd/", "container-device-interface", "containernetworking"},
-	"pipex/cmd/pipex-discard":  {"container-device-interface", "pipex/lib/internal/oci", "pipex/lib/internal/image"},
+	"pipex/cmd/pipex-discard":  {"google.golang.org/grpc", "github.com/containerd/", "container-device-interface", "containernetworking"},
 	"pipex/cmd/pipex-prune":    {"container-device-interface", "pipex/lib/internal/oci", "pipex/lib/internal/image"},
 	"pipex/scripts/pipex-step": {"google.golang.org/grpc", "github.com/containerd/", "github.com/urfave/", "container-device-interface", "containernetworking"},
 	"pipex/cmd/pipex-exec":     {"pipex/lib/internal/image", "oras.land", "go.yaml.in"},

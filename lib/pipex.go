@@ -131,9 +131,9 @@ func (w *Workspace) Shell(ctx context.Context, id string, opt Shell) (int, error
 // Commit publishes an open run; see [run.Commit]. It then removes the run's objects from
 // containerd. If that fails, it calls Warn; Prune removes them later.
 func (w *Workspace) Commit(ctx context.Context, id string, opt Commit) (*Meta, error) {
-	m, owns, err := run.Commit(ctx, w.place(), id, opt)
-	if err == nil && owns {
-		w.place().Warning(reap.Objects(ctx, w.place(), []string{id}))
+	m, left, err := run.Commit(ctx, w.place(), id, opt)
+	if err == nil && left {
+		w.place().Warning(reap.WorkOn(ctx, w.place(), id))
 	}
 	return m, err
 }

@@ -148,6 +148,10 @@ func (b *workbench) swept() {
 func (b *workbench) clean() {
 	b.Helper()
 	b.swept()
+	notes, _ := os.ReadDir(b.path(".pipex/reap"))
+	for _, note := range notes {
+		b.Errorf("left for a reaper: %s", note.Name())
+	}
 	for what, args := range map[string][]string{
 		"container": {"containers", "ls", "-q"},
 		"task":      {"tasks", "ls", "-q"},

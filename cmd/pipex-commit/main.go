@@ -52,9 +52,9 @@ func main() {
 	})
 }
 
-// commit publishes each run. A pipex-prune in the background removes what they own in containerd.
+// commit publishes each run. A reaper removes what they own in containerd.
 func commit(c *cli.Call, ids []string) (int, error) {
-	var left []string
+	left := false
 	status, err := c.Each(ids, func(operand string) error {
 		id, err := c.RunID(operand)
 		if err != nil {
@@ -66,11 +66,11 @@ func commit(c *cli.Call, ids []string) (int, error) {
 		if err != nil {
 			return err
 		}
-		if owns {
-			left = append(left, id)
-		}
+		left = left || owns
 		return c.Print(committed{id, m.Artifacts, m.DurationMs}, id)
 	})
-	c.Reap(left)
+	if left {
+		c.Reap()
+	}
 	return status, err
 }

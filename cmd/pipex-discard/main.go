@@ -7,7 +7,7 @@ import (
 	ucli "github.com/urfave/cli/v2"
 
 	"pipex/lib/cli"
-	"pipex/lib/run/reap"
+	"pipex/lib/run"
 	"pipex/lib/workspace"
 )
 
@@ -24,22 +24,31 @@ func main() {
 			if err != nil {
 				return 0, err
 			}
-			return c.Each(ids, func(operand string) error { return discard(c, operand) })
+			left := false
+			status, err := c.Each(ids, func(operand string) error {
+				owns, err := discard(c, operand)
+				left = left || owns
+				return err
+			})
+			if left {
+				c.Reap()
+			}
+			return status, err
 		},
 	})
 }
 
-// discard removes a run. If no run has this name, it may be that of one that is gone, but
-// also a mistake: see [workspace.Workspace.Gone].
-func discard(c *cli.Call, operand string) error {
+// discard removes a run, and reports whether it has left something for a reaper. If no run has this
+// name, it may be that of one that is gone, but also a mistake: see [workspace.Workspace.Gone].
+func discard(c *cli.Call, operand string) (left bool, err error) {
 	id, err := c.RunID(operand)
 	if errors.Is(err, workspace.ErrNoRun) {
 		if ws, opening := c.Place().Open(); opening == nil && ws.Gone(operand) {
-			return nil
+			return false, nil
 		}
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
-	return reap.Discard(c.Context.Context, c.Place(), id)
+	return run.Discard(c.Context.Context, c.Place(), id, c.End)
 }

@@ -64,7 +64,7 @@ func run(c *cli.Call) (int, error) {
 	}
 	opt := exec.Options{
 		Cmd: c.Command, Network: network, Timeout: timeout, Terminal: c.Bool("tty"), LogMax: int64(logMax),
-		Grace: c.Duration("stop-grace"), Stdout: os.Stdout, Stderr: os.Stderr, Lookup: os.LookupEnv, Signals: c.Signals,
+		Grace: c.Duration("stop-grace"), Stdout: os.Stdout, Stderr: os.Stderr, Lookup: os.LookupEnv, Signals: c.Signals, Reap: c.Reap,
 	}
 	if opt.Grace == 0 {
 		opt.Grace = -1 // --stop-grace 0: kill at once

@@ -32,7 +32,9 @@ func main() {
 			&ucli.StringFlag{Name: "older-than", Usage: "remove only what is older than `AGE`, such as 90s, 12h or 30d; 0s for everything", Value: "1h"},
 			&ucli.BoolFlag{Name: "staging", Usage: "also remove open runs that are old enough and not in use"},
 			&ucli.BoolFlag{Name: "failed", Usage: "also remove failed open runs of steps that have succeeded since, whatever their age"},
-			&ucli.StringSliceFlag{Name: "reap", Usage: "remove only what containerd holds for `RUN`, unless it is open"},
+			&ucli.BoolFlag{Name: "reap", Usage: "remove only what other verbs have left in containerd"},
+			&ucli.DurationFlag{Name: "linger", Usage: "with --reap, wait so much `TIME` for more of it"},
+			&ucli.StringFlag{Name: "end", Usage: "only kill the container of open `RUN` and remove what it owns in containerd"},
 			&ucli.BoolFlag{Name: "dry-run", Aliases: []string{"n"}, Usage: "remove nothing, print what would be removed"},
 			cli.JSON, cli.NUL,
 		},
@@ -44,6 +46,9 @@ func main() {
 func prune(c *cli.Call) (int, error) {
 	if err := c.Operands(0, 0); err != nil {
 		return 0, err
+	}
+	if c.Bool("reap") || c.IsSet("linger") || c.IsSet("end") {
+		return 0, reapOnly(c)
 	}
 	age, err := step.ParseAge(c.String("older-than"))
 	if err != nil {
@@ -59,12 +64,6 @@ func prune(c *cli.Call) (int, error) {
 	}
 	if err != nil {
 		return 0, err
-	}
-	if runs := c.StringSlice("reap"); len(runs) > 0 {
-		if err := name.CheckAll("run", runs); err != nil {
-			return 0, err
-		}
-		return 0, reap.Objects(c.Context.Context, c.Place(), runs)
 	}
 	for i := range keep {
 		if keep[i], err = c.RunID(keep[i]); err != nil {
@@ -89,6 +88,23 @@ func prune(c *cli.Call) (int, error) {
 		err = printing
 	}
 	return 0, err
+}
+
+// reapOnly does a part of prune's work for another verb.
+func reapOnly(c *cli.Call) error {
+	ctx, place, run := c.Context.Context, c.Place(), c.String("end")
+	switch {
+	case run != "" && !c.Bool("reap"):
+		if err := name.Check("run", run); err != nil {
+			return err
+		}
+		return reap.End(ctx, place, run)
+	case !c.Bool("reap") || run != "" || c.Duration("linger") < 0:
+		return name.Usage("--linger TIME goes with --reap, and --end RUN stands alone")
+	case c.Duration("linger") > 0:
+		return reap.Serve(ctx, place, c.Duration("linger"))
+	}
+	return reap.Work(ctx, place)
 }
 
 // left says in words what was kept, why, and what removes it.

@@ -1,59 +1,108 @@
 package cli
 
 import (
+	"bytes"
+	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"pipex/lib/run"
 )
 
-// Reap starts a pipex-prune in the background that removes what the runs own in containerd, and does
-// not wait for it. The process has a new session, / as its working directory, and none of the
-// caller's descriptors. So no pipe reader, no terminal and no make (for its jobserver) waits for it. If
-// it does not start, or dies, the next prune does its work.
-func (c *Call) Reap(ids []string) {
-	if len(ids) == 0 {
+// linger is how long a reaper waits for more to do: longer than the time between two verbs of a
+// script, so that a pipeline of short steps needs one.
+const linger = 500 * time.Millisecond
+
+// Reap has a reaper remove from containerd what notes say (see [run.HandOver]), and does not wait for
+// it. If none runs, it starts one: a pipex-prune with a new session, / as its working directory,
+// and none of the caller's descriptors. So no pipe reader, no terminal and no make (for its
+// jobserver) waits for it. If it does not start, or dies, the next prune does its work.
+func (c *Call) Reap() {
+	if ws, err := c.Place().Open(); err != nil || run.Ring(ws) {
 		return
 	}
-	p := c.Place()
-	workdir, err := filepath.Abs(p.Workdir)
-	if err == nil {
-		p.Address, err = filepath.Abs(strings.TrimPrefix(p.Address, "unix://"))
-	}
-	if err == nil {
-		err = unix.CloseRange(3, ^uint(0)>>1, unix.CLOSE_RANGE_CLOEXEC)
-	}
-	path := c.sibling("pipex-prune")
-	if err != nil || path == "" {
+	cmd, err := c.pruner(context.Background(), "--reap", "--linger="+linger.String())
+	if err != nil || unix.CloseRange(3, ^uint(0)>>1, unix.CLOSE_RANGE_CLOEXEC) != nil {
 		return
 	}
-	args := []string{"--quiet", "--workdir=" + workdir, "--workspace=" + p.Workspace, "--address=" + p.Address, "--namespace=" + p.Namespace, "--rpc-timeout=" + p.Patience.String()}
-	for _, id := range ids {
-		args = append(args, "--reap="+id)
-	}
-	cmd := exec.Command(path, args...)
 	cmd.Dir = "/"
+	cmd.Env = traceFromRoot(os.Environ())
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if cmd.Start() == nil {
 		cmd.Process.Release()
 	}
 }
 
-// sibling returns the path of another verb: beside this program, or else on PATH, or "" if it is not
-// found.
-func (c *Call) sibling(verb string) string {
+// traceFromRoot returns an environment in which the name of a trace file is absolute. There is no
+// stderr to trace to.
+func traceFromRoot(env []string) []string {
+	dest := os.Getenv("PIPEX_TRACE")
+	if dest == "" || dest == "0" {
+		return env
+	}
+	if dest == "1" {
+		return append(env, "PIPEX_TRACE=0")
+	}
+	path, err := filepath.Abs(dest)
+	if err != nil {
+		path = "0"
+	}
+	return append(env, "PIPEX_TRACE="+path)
+}
+
+// End kills the container of an open run that the caller holds, and removes all that the run owns in
+// containerd. A pipex-prune does it, so that a verb which rarely needs it links no client of
+// containerd.
+func (c *Call) End(ctx context.Context, id string) error {
+	cmd, err := c.pruner(ctx, "--end="+id)
+	if err != nil {
+		return err
+	}
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	err = cmd.Run()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if text := strings.TrimSpace(said.String()); err != nil && text != "" {
+		err = errors.New(strings.TrimPrefix(text, "pipex-prune: "))
+	}
+	return err
+}
+
+// pruner returns a pipex-prune for the place of this call, wherever it runs.
+func (c *Call) pruner(ctx context.Context, args ...string) (*exec.Cmd, error) {
+	path, err := c.sibling("pipex-prune")
+	if err != nil {
+		return nil, err
+	}
+	p := c.Place()
+	workdir, err := filepath.Abs(p.Workdir)
+	if err != nil {
+		return nil, err
+	}
+	address, err := filepath.Abs(p.Socket())
+	if err != nil {
+		return nil, err
+	}
+	return exec.CommandContext(ctx, path, append([]string{"--quiet", "--workdir=" + workdir, "--workspace=" + p.Workspace,
+		"--address=" + address, "--namespace=" + p.Namespace, "--rpc-timeout=" + p.Patience.String()}, args...)...), nil
+}
+
+// sibling returns the path of another verb: beside this program, or else on PATH.
+func (c *Call) sibling(verb string) (string, error) {
 	if self, err := os.Executable(); err == nil {
 		path := filepath.Join(filepath.Dir(self), verb)
 		if _, err := os.Stat(path); err == nil {
-			return path
+			return path, nil
 		}
 	}
-	path, err := exec.LookPath(verb)
-	if err != nil {
-		return ""
-	}
-	return path
+	return exec.LookPath(verb)
 }

@@ -2,12 +2,16 @@ package cli
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"pipex/lib/run"
+	"pipex/lib/workspace"
 )
 
 // pruner puts a pipex-prune on PATH that writes down how it is called, and returns what
@@ -37,13 +41,16 @@ func pruner(t *testing.T) (said func() string) {
 	}
 }
 
-// reap has a verb reap these runs.
-func reap(t *testing.T, ids []string, args ...string) {
+// reap has a verb start a reaper for the workspace "ws" in dir.
+func reap(t *testing.T, dir string, args ...string) {
 	t.Helper()
+	if _, err := workspace.Create(dir, "ws"); err != nil {
+		t.Fatal(err)
+	}
 	status, _, stdout, stderr := called(t, Verb{}, func(c *Call) (int, error) {
-		c.Reap(ids)
+		c.Reap()
 		return StatusDone, nil
-	}, args...)
+	}, append([]string{"--workdir", dir, "-w", "ws"}, args...)...)
 	if status != 0 || stdout+stderr != "" {
 		t.Errorf("%d, %q, %q", status, stdout, stderr)
 	}
@@ -59,8 +66,8 @@ func TestReaperIsToldWhere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	reap(t, []string{"r1", "r2"}, "--workdir", "a b", "-w", "ws", "--address", "/s", "--namespace", "ns", "--rpc-timeout", "7s")
-	want := strings.Join([]string{"--quiet", "--workdir=" + dir + "/a b", "--workspace=ws", "--address=/s", "--namespace=ns", "--rpc-timeout=7s", "--reap=r1", "--reap=r2", ""}, "\n")
+	reap(t, "a b", "--address", "s", "--namespace", "ns", "--rpc-timeout", "7s")
+	want := strings.Join([]string{"--quiet", "--workdir=" + dir + "/a b", "--workspace=ws", "--address=" + dir + "/s", "--namespace=ns", "--rpc-timeout=7s", "--reap", "--linger=500ms", ""}, "\n")
 	if got := said(); !strings.HasPrefix(got, want+"dir /,") {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -76,7 +83,7 @@ func TestReaperIsOnItsOwn(t *testing.T) {
 	}
 	defer unix.Close(pipe[0])
 	defer unix.Close(pipe[1])
-	reap(t, []string{"r"})
+	reap(t, t.TempDir())
 	text := said()
 	_, line, _ := strings.Cut(text, "session ")
 	session, process, _ := strings.Cut(strings.SplitN(line, "\n", 2)[0], ", process ")
@@ -93,15 +100,45 @@ func TestReaperIsOnItsOwn(t *testing.T) {
 	}
 }
 
-// Without runs there is nothing to reap, and without a pipex-prune nobody to do it: then
-// the next prune does, and the verb has not failed.
-func TestReapOfNothing(t *testing.T) {
-	pruner(t)
-	c := new(Call)
-	c.Reap(nil) // which looks at nothing
+// A trace that goes to a file goes to that file; stderr is not the reaper's.
+func TestReaperTraces(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for set, want := range map[string]string{"f": dir + "/f", "/f": "/f", "1": "0", "0": "0", "": ""} {
+		t.Setenv("PIPEX_TRACE", set)
+		env := traceFromRoot(os.Environ())
+		cmd := exec.Command("sh", "-c", `printf %s "$PIPEX_TRACE"`)
+		cmd.Env = env
+		if got, err := cmd.Output(); err != nil || string(got) != want {
+			t.Errorf("%q: %q, %v, want %q", set, got, err, want)
+		}
+	}
+}
+
+// Without a workspace there is nothing to reap, if a reaper runs it is rung for, and without a
+// pipex-prune nobody starts: then the next prune does the work, and the verb has not failed.
+func TestReapWithoutReaper(t *testing.T) {
+	dir := t.TempDir()
+	ws, err := workspace.Create(dir, "ws")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bell, err := run.Listen(ws)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer bell.Close()
+	reap(t, dir)
+	if !bell.Rung(0) {
+		t.Error("it is not rung for")
+	}
 	t.Setenv("PATH", t.TempDir())
-	reap(t, []string{"r"})
-	if path := c.sibling("pipex-no-such-verb"); path != "" {
+	reap(t, t.TempDir())
+	if path, err := new(Call).sibling("pipex-no-such-verb"); err == nil {
 		t.Errorf("%q", path)
 	}
 }

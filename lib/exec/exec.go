@@ -51,6 +51,9 @@ type Options struct {
 	// Signals are forwarded to the command. A second SIGINT or SIGTERM kills the
 	// container. It may be nil.
 	Signals <-chan os.Signal
+	// Reap is called when the command has ended and a note says that its container is still
+	// to be removed; see [run.HandOver]. Nil: Exec removes the container before it returns.
+	Reap func()
 }
 
 // DefaultGrace is the default of Options.Grace: 10 seconds, as in docker stop.
@@ -125,6 +128,8 @@ type execution struct {
 	setup bool
 	// attached says that another exec, which died, has started the task.
 	attached bool
+	// complete says that the logs have all that the command wrote.
+	complete bool
 	// forwarded says that the command was sent a signal of the caller's.
 	forwarded bool
 	// spare is the file that becomes the record at the end; see [workspace.Workspace.Reserve].
@@ -153,6 +158,9 @@ func (x *execution) release() {
 // setup, unless it has succeeded before, and then the command.
 func (x *execution) do(ctx context.Context) (int, error) {
 	if len(x.meta.Execs) > 0 { // before the first exec is recorded, there is no task
+		if err := x.settle(ctx); err != nil {
+			return 0, err
+		}
 		task, err := x.client.Attach(ctx, x.meta.Container.ID)
 		if err != nil {
 			return 0, err
@@ -187,7 +195,7 @@ func (x *execution) isSetUp() bool {
 // input and no terminal.
 func (x *execution) beginSetup() *execution {
 	before := &execution{Place: x.Place, Options: x.Options, ws: x.ws, run: x.run, meta: x.meta, client: x.client, setup: true}
-	before.Stdin, before.Terminal, before.Network = nil, false, ""
+	before.Stdin, before.Terminal, before.Network, before.Reap = nil, false, "", nil
 	return before
 }
 
@@ -227,7 +235,7 @@ func (x *execution) resume(ctx context.Context, task *containerd.Task) (int, err
 		return 0, err
 	}
 	if r := x.record(); r.FinishedAt != nil && r.ExitCode != nil {
-		return x.remove(ctx, task) // the dead exec has recorded the end already
+		return x.leave(ctx, task) // the dead exec has recorded the end already
 	}
 	var err error
 	x.spare, err = x.ws.ReserveAgain(x.run, x.meta)

@@ -54,8 +54,8 @@ func (x *execution) unreserve() {
 	}
 }
 
-// left returns channels of which each is closed when the shim has closed a log, or the file
-// that the output of a terminal goes to.
+// left returns channels of which each receives when the shim, or another program, has closed a
+// log, or the file that the output of a terminal goes to.
 func (x *execution) left() (left [2]<-chan struct{}) {
 	left[0] = x.logs[0].Left()
 	if !x.record().Terminal {

@@ -6,11 +6,9 @@ import (
 	"time"
 
 	"pipex/lib/internal/containerd"
-	"pipex/lib/internal/network"
 )
 
-// finish waits for the command, records how it ended, and removes the task. It removes
-// the task last: as long as the task exists, another exec can still get its status.
+// finish waits for the command, records how it ended, and leaves the task.
 func (x *execution) finish(ctx context.Context, task *containerd.Task) (int, error) {
 	x.waiting = true
 	// From here on only signals and the timeout end the command, not ctx.
@@ -19,6 +17,7 @@ func (x *execution) finish(ctx context.Context, task *containerd.Task) (int, err
 	if err != nil {
 		return x.failed(err)
 	}
+	x.complete = x.written(task)
 	for _, log := range x.logs {
 		log.Ended()
 	}
@@ -33,30 +32,7 @@ func (x *execution) finish(ctx context.Context, task *containerd.Task) (int, err
 	if err := x.end(exit.At, &exit.Code, code); err != nil {
 		return 0, err
 	}
-	return x.remove(ctx, task)
-}
-
-// remove removes a task whose end is recorded, copies the rest of its logs to the
-// caller, and returns its status.
-func (x *execution) remove(ctx context.Context, task *containerd.Task) (int, error) {
-	if err := task.Delete(ctx); err != nil {
-		return 0, err
-	}
-	if err := network.Remove(ctx, x.meta.Container.ID); err != nil {
-		return 0, err
-	}
-	for _, log := range x.logs {
-		x.Warning(log.Stop())
-	}
-	x.unreserve()
-	if err := x.cut(); err != nil {
-		return 0, err
-	}
-	x.tell()
-	if x.record().TimedOut {
-		return TimedOutCode, nil
-	}
-	return *x.record().ExitCode, nil
+	return x.leave(ctx, task)
 }
 
 // wait waits for the task, forwards signals to it, and ends it at its timeout.
@@ -84,10 +60,8 @@ func (x *execution) wait(ctx context.Context, task *containerd.Task) (exit conta
 		case r := <-ended:
 			return r.exit, timedOut, r.err
 		case <-left[0]:
-			left[0] = nil
 			x.rescue(ctx, task, 0)
 		case <-left[1]:
-			left[1] = nil
 			x.rescue(ctx, task, 1)
 		case <-timeout:
 			timedOut, timeout = true, nil

@@ -34,6 +34,8 @@ type decision struct {
 	users           *step.IDMap
 	client          *containerd.Client // nil if there is no image
 	image           *image.Image
+	// again says that the caller has chosen the run's id, which an earlier run may have had.
+	again bool
 }
 
 func (d *decision) close() {

@@ -66,7 +66,8 @@ type Prepared struct {
 // or fetches, no run and no lease are left. Prepare takes the workspace lock, shared, and
 // the run's lock.
 func Prepare(ctx context.Context, p run.Place, opt Options) (*Prepared, error) {
-	if opt.RunID == "" {
+	again := opt.RunID != ""
+	if !again {
 		opt.RunID = name.NewID()
 	}
 	if err := name.Check("run", opt.RunID); err != nil {
@@ -77,6 +78,7 @@ func Prepare(ctx context.Context, p run.Place, opt Options) (*Prepared, error) {
 		return nil, err
 	}
 	defer d.close()
+	d.again = again
 	if d.ws == nil {
 		if d.ws, err = workspace.Create(d.Workdir, d.Workspace); err != nil {
 			return nil, err
@@ -95,6 +97,11 @@ func (d *decision) stage(ctx context.Context) (*Prepared, error) {
 	}
 	if d.Cached {
 		if err := ws.Index(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if d.again {
+		if err := d.forget(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -156,6 +163,21 @@ func (d *decision) stage(ctx context.Context) (*Prepared, error) {
 		return nil, err
 	}
 	return &Prepared{RunID: d.RunID, Fingerprint: m.Fingerprint}, nil
+}
+
+// forget makes sure that no reaper removes from containerd, from now on, what belonged to an
+// earlier run of the same id: [containerd.Client.Lease] does that. It waits for one that is
+// at it, before the caller holds a lock that others wait for.
+func (d *decision) forget(ctx context.Context) error {
+	if notes, err := d.ws.HasNotes(d.RunID); err != nil || !notes {
+		return err
+	}
+	lock, err := run.HoldContainer(ctx, d.Place, d.ws, d.RunID)
+	if err != nil {
+		return err
+	}
+	defer lock.Release()
+	return d.ws.DropNotes(d.RunID, true)
 }
 
 // settle waits until every later write to a mount or source can be seen.

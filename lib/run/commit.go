@@ -24,12 +24,12 @@ type CommitOptions struct {
 // nothing. A run that did not succeed is refused with [workspace.ErrNotSuccessful],
 // unless opt allows it. Committing a run without a container records it as a success.
 //
-// Commit does not connect to containerd. owns reports whether the run may own objects
-// there; [pipex/lib/run/reap.Objects] removes them.
+// Commit does not connect to containerd. What the run owns there is handed over; left
+// reports that, and the caller rings for a reaper.
 //
 // It takes the run's lock, and the workspace lock, shared, for the rename. If another
 // process holds the run, the error is a [*workspace.BusyError].
-func Commit(ctx context.Context, p Place, id string, opt CommitOptions) (m *workspace.Meta, owns bool, err error) {
+func Commit(ctx context.Context, p Place, id string, opt CommitOptions) (m *workspace.Meta, left bool, err error) {
 	ws, err := p.Open()
 	if err != nil {
 		return nil, false, err
@@ -66,7 +66,11 @@ func Commit(ctx context.Context, p Place, id string, opt CommitOptions) (m *work
 	if err != nil {
 		return nil, false, err
 	}
-	return m, m.Container != nil, nil
+	if m.Container == nil {
+		return m, false, nil
+	}
+	// If that fails, prune finds the objects by their labels.
+	return m, HandOver(p, ws, id, m.Container, false) == nil, nil
 }
 
 // committable returns an error if a run may not be committed. It completes the record of

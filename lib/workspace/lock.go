@@ -41,9 +41,13 @@ import (
 //	           runs that are concerned, until nobody can see any more what they remove.
 //	state      exclusive: link, while it changes a link and state.json; prune,
 //	           when it makes state.json agree with the links.
+//	container  exclusive: the reaper and prune, while they remove from containerd what
+//	           a note of a run says; prepare and exec, to do that themselves or to wait
+//	           until it is done, before they create something of the same name.
 //
 // To avoid deadlocks, locks are taken in the order step, cache, workspace, state. A run's
-// lock may be taken at any point, since waiting for it is bounded.
+// lock may be taken at any point, since waiting for it is bounded. So may the lock of its
+// container, for the same reason; its holder takes no other lock.
 //
 // The holder of a run, a step or a cache is written to .pipex/holders, for error messages.
 // Nothing is decided by it.
@@ -232,7 +236,12 @@ func (ws *Workspace) lockFile() (*os.File, error) {
 
 // try locks one byte without waiting. isHeld(err) is true if another process has it.
 func (ws *Workspace) try(kind int16, at int64) (*Lock, error) {
-	f, err := ws.lockFile()
+	return ws.tryIn(ws.lockFile, kind, at)
+}
+
+// tryIn is try on the lock file as open opens it.
+func (ws *Workspace) tryIn(open func() (*os.File, error), kind int16, at int64) (*Lock, error) {
+	f, err := open()
 	if err != nil {
 		return nil, err
 	}
@@ -243,10 +252,15 @@ func (ws *Workspace) try(kind int16, at int64) (*Lock, error) {
 // interrupted, so a goroutine makes it. If ctx ends first, the goroutine stays until it
 // gets the lock, and then releases it.
 func (ws *Workspace) wait(ctx context.Context, kind int16, at int64) (*Lock, error) {
-	if l, err := ws.try(kind, at); !isHeld(err) {
+	return ws.waitIn(ctx, ws.lockFile, kind, at)
+}
+
+// waitIn is wait on the lock file as open opens it.
+func (ws *Workspace) waitIn(ctx context.Context, open func() (*os.File, error), kind int16, at int64) (*Lock, error) {
+	if l, err := ws.tryIn(open, kind, at); !isHeld(err) {
 		return l, err
 	}
-	f, err := ws.lockFile() // not by the goroutine, which may start after ctx has ended
+	f, err := open() // not by the goroutine, which may start after ctx has ended
 	if err != nil {
 		return nil, err
 	}

@@ -81,6 +81,12 @@ type Meta struct {
 	Host string `json:"host"`
 }
 
+// MayRun reports whether the run's container may still be running: the last exec has no status
+// of its command. Its pipex-exec has died then, or does not know.
+func (m *Meta) MayRun() bool {
+	return len(m.Execs) > 0 && m.Execs[len(m.Execs)-1].ExitCode == nil
+}
+
 // Usage is what an exec has used, read from its control groups. A value that they do
 // not provide is zero.
 type Usage struct {

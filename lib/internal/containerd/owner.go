@@ -91,13 +91,19 @@ type Object struct {
 }
 
 // Lease creates the lease o.ID. It protects digest, an image's manifest or index, and
-// everything that it refers to, unpacked layers included.
+// everything that it refers to, unpacked layers included. What an earlier run of the same name
+// has left is removed first: its lease is the last thing that goes.
 func (c *Client) Lease(ctx context.Context, o Object, digest string) error {
 	defer trace.Region("containerd lease")()
 	ctx = c.Context(ctx)
-	lease, err := c.Leases().Create(ctx, leases.WithID(o.ID), leases.WithLabels(o.Labels()))
+	create := func() (leases.Lease, error) {
+		return c.Leases().Create(ctx, leases.WithID(o.ID), leases.WithLabels(o.Labels()))
+	}
+	lease, err := create()
 	if errdefs.IsAlreadyExists(err) {
-		lease, err = leases.Lease{ID: o.ID}, nil // a crashed prepare's of the same run
+		if err = c.Remove(ctx, o.ID); err == nil {
+			lease, err = create()
+		}
 	}
 	if err == nil {
 		err = c.Leases().AddResource(ctx, lease, leases.Resource{ID: digest, Type: "content"})

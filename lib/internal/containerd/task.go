@@ -33,6 +33,8 @@ type Task struct {
 	client *Client
 	id     string
 	pid    uint32
+	// shim is the process id of the task's shim; 0 if it is not known.
+	shim int
 	// pipes are the pipes that the command got as its stdout and stderr; zero if they are
 	// not known.
 	pipes [2]uint64
@@ -43,6 +45,13 @@ type Task struct {
 
 func newTask(c *Client, id string, pid uint32) *Task {
 	t := &Task{client: c, id: id, pid: pid}
+	// The shim is the parent of the container's process 1.
+	status, _ := os.ReadFile(t.proc("status"))
+	for line := range strings.Lines(string(status)) {
+		if parent, ok := strings.CutPrefix(line, "PPid:"); ok {
+			t.shim, _ = strconv.Atoi(strings.TrimSpace(parent))
+		}
+	}
 	for i := range t.pipes {
 		t.pipes[i], _ = t.pipe(i)
 	}
@@ -90,15 +99,10 @@ func (t *Task) Output(i int) (*os.File, error) {
 	return os.NewFile(uintptr(fd), "the command's output"), nil
 }
 
-// ShimHas reports whether the task's shim runs, and whether it has a file open. The shim is
-// the parent of the container's process 1. One that is being killed has no files any more.
+// ShimHas reports whether the task's shim runs, and whether it has a file open. One that is
+// being killed has no files any more.
 func (t *Task) ShimHas(path string) (runs, open bool) {
-	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", t.pid))
-	var shim int
-	for line := range strings.Lines(string(status)) {
-		fmt.Sscanf(line, "PPid: %d", &shim)
-	}
-	dir := fmt.Sprintf("/proc/%d", shim)
+	dir := fmt.Sprintf("/proc/%d", t.shim)
 	name, _ := os.ReadFile(dir + "/cmdline")
 	if command, _, _ := strings.Cut(string(name), "\x00"); filepath.Base(command) != shimName {
 		return false, false

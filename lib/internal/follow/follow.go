@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -14,21 +15,19 @@ import (
 
 // Follower copies what a task appends to a log file to a writer while it grows.
 type Follower struct {
-	log   *os.File
-	watch *os.File
-	out   io.Writer
-	pos   int64 // everything before this offset has been copied
-	keep  int64
-	gone  error // why out cannot be written any more
-	buf   []byte
-	// ended says that the task has ended, complete that its log is complete.
-	ended, complete sync.Once
-	copied          chan struct{} // closed when following ends
-	closed          chan struct{} // closed when watch is
-	// left is closed when a writer has closed the log, and all that it holds is copied.
-	left  chan struct{}
-	leave sync.Once
-	err   error
+	log  *os.File
+	out  io.Writer
+	pos  int64 // everything before this offset has been copied
+	keep int64
+	gone error // why out cannot be written any more
+	buf  []byte
+	// end closes ended, which says that the task has ended; complete is for Stop.
+	end, complete sync.Once
+	ended         chan struct{}
+	copied        chan struct{} // closed when following ends
+	// left has an element when a writer may have closed the log.
+	left chan struct{}
+	err  error
 }
 
 // copySize is how much is copied at once, in bytes: four times the default size of a pipe.
@@ -37,9 +36,9 @@ const copySize = 256 << 10
 // KeepAll, as Start's keep, means no limit.
 const KeepAll = -1
 
-// Start begins to copy path, from offset on, to out. It waits for more with inotify(7). The
-// file must only be appended to. If writing to out fails, because its reader is gone, the
-// rest is not copied; Stop returns the error.
+// Start begins to copy path, from offset on, to out. The file must only be appended to. If
+// writing to out fails, because its reader is gone, the rest is not copied; Stop returns the
+// error.
 //
 // Data beyond the offset keep loses its disk space once it has been copied
 // (FALLOC_FL_PUNCH_HOLE of fallocate(2), if the file system supports it). If an earlier
@@ -52,20 +51,9 @@ func Start(path string, offset, keep int64, out io.Writer) (*Follower, error) {
 	if err != nil {
 		return nil, err
 	}
-	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
-	if err == nil {
-		if _, err = unix.InotifyAddWatch(fd, path, unix.IN_MODIFY|unix.IN_CLOSE_WRITE); err != nil {
-			unix.Close(fd)
-		}
-	}
-	if err != nil {
-		log.Close()
-		return nil, err
-	}
-	// Non-blocking, so that Close ends a Read.
 	f := &Follower{
-		log: log, watch: os.NewFile(uintptr(fd), "inotify"), out: out, pos: offset, keep: keep, buf: make([]byte, copySize),
-		copied: make(chan struct{}), closed: make(chan struct{}), left: make(chan struct{}),
+		log: log, out: out, pos: offset, keep: keep, buf: make([]byte, copySize),
+		ended: make(chan struct{}), copied: make(chan struct{}), left: make(chan struct{}, 1),
 	}
 	go f.follow()
 	return f, nil
@@ -86,20 +74,79 @@ func (f *Follower) resume() {
 	f.pos = next
 }
 
+// A follower looks at the log after firstLook, then after twice that, and so on. Only if the
+// task lives longer than that takes, it waits for more with inotify(7): the kernel takes some 20
+// milliseconds to close an inotify instance, which is more than a short command takes. A user
+// may have few instances, 128 by default. Without one the follower looks every lastLook.
+const (
+	firstLook = 2 * time.Millisecond
+	lastLook  = 64 * time.Millisecond
+)
+
+// follow copies until the task has ended. Stop copies the rest.
 func (f *Follower) follow() {
 	defer close(f.copied)
 	f.resume()
+	for look := firstLook; look <= lastLook; look *= 2 {
+		if f.over(look) {
+			return
+		}
+		f.copyMore()
+	}
+	watch, err := f.watch()
+	for err != nil {
+		if f.over(lastLook) {
+			return
+		}
+		f.copyMore()
+		f.tellLeft()
+	}
+	go func() {
+		<-f.ended
+		watch.Close() // ends a Read
+	}()
+	f.copyMore()
+	f.tellLeft() // perhaps, before anybody watched
 	events := make([]byte, 4096)
 	for {
-		f.copyMore()
-		n, err := f.watch.Read(events)
+		n, err := watch.Read(events)
 		if err != nil {
-			return // the task has ended: Stop copies the rest
+			return
 		}
+		f.copyMore()
 		if closes(events[:n]) {
-			f.copyMore()
-			f.leave.Do(func() { close(f.left) })
+			f.tellLeft()
 		}
+	}
+}
+
+// over waits until the task has ended, at most so long, and reports whether it has.
+func (f *Follower) over(limit time.Duration) bool {
+	select {
+	case <-f.ended:
+		return true
+	case <-time.After(limit):
+		return false
+	}
+}
+
+// watch begins to watch the log.
+func (f *Follower) watch() (*os.File, error) {
+	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK) // so that Close ends a Read
+	if err != nil {
+		return nil, err
+	}
+	if _, err := unix.InotifyAddWatch(fd, f.log.Name(), unix.IN_MODIFY|unix.IN_CLOSE_WRITE); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), "inotify"), nil
+}
+
+func (f *Follower) tellLeft() {
+	select {
+	case f.left <- struct{}{}:
+	default:
 	}
 }
 
@@ -110,8 +157,8 @@ func (f *Follower) copyMore() {
 	}
 }
 
-// Left returns a channel that is closed when a writer has closed the log, and all that it
-// holds is copied, if it can be.
+// Left returns a channel that receives when a writer may have closed the log, and all that it
+// holds is copied, if it can be: once when the log is first watched, and then when one has.
 func (f *Follower) Left() <-chan struct{} { return f.left }
 
 // closes reports whether one of the events is that a writer has closed the file.
@@ -173,16 +220,8 @@ func (f *Follower) Cut() (int64, error) {
 }
 
 // Ended must be called when the task has ended; then only what the shim has not written yet
-// is missing. It does not block: the kernel takes some 20 milliseconds to close an inotify
-// instance, and the caller deletes the task in that time.
-func (f *Follower) Ended() {
-	f.ended.Do(func() {
-		go func() {
-			defer close(f.closed)
-			f.watch.Close()
-		}()
-	})
-}
+// is missing. It does not block.
+func (f *Follower) Ended() { f.end.Do(func() { close(f.ended) }) }
 
 // Stop copies the rest of a complete log and stops following. A failure to write to out is
 // returned, except EPIPE, which means that the reader is gone.
@@ -192,7 +231,6 @@ func (f *Follower) Stop() error {
 		<-f.copied
 		f.copyMore()
 		f.log.Close()
-		<-f.closed
 	})
 	err := f.err
 	if err == nil {

@@ -6,8 +6,11 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // What is appended to a log while it is followed arrives byte for byte, from the
@@ -101,14 +104,18 @@ func TestLeft(t *testing.T) {
 	if _, err := log.WriteString("text"); err != nil {
 		t.Fatal(err)
 	}
+	<-f.Left() // it is watched from now on
 	select {
 	case <-f.Left():
 		t.Error("told too early")
-	default:
+	case <-time.After(50 * time.Millisecond):
+	}
+	if _, err := log.WriteString(" and more"); err != nil {
+		t.Fatal(err)
 	}
 	log.Close()
 	<-f.Left()
-	if got.String() != "text" {
+	if got.String() != "text and more" {
 		t.Errorf("%q was copied by then", got.String())
 	}
 	if err := f.Stop(); err != nil {
@@ -134,11 +141,71 @@ func TestLeftWithoutReader(t *testing.T) {
 	if _, err := log.WriteString("more"); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(50 * time.Millisecond) // until the follower has seen that
+	<-f.Left()                        // it is watched from now on
+	time.Sleep(50 * time.Millisecond) // until the follower has seen more
 	log.Close()
 	select {
 	case <-f.Left():
 	case <-time.After(10 * time.Second):
 		t.Error("not told")
 	}
+}
+
+// A short-lived task needs no inotify instance, which is slow to close, and a user who has no
+// more of them can follow a log all the same.
+func TestFollowWithoutInotify(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	if err := os.WriteFile(path, []byte("text"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var got bytes.Buffer
+	f, err := Start(path, 0, KeepAll, &got)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := instances(t); n > 0 {
+		t.Errorf("%d instances", n)
+	}
+	if err := f.Stop(); err != nil || got.String() != "text" {
+		t.Errorf("%q, %v", got.String(), err)
+	}
+	var all []int
+	defer func() {
+		for _, fd := range all {
+			unix.Close(fd)
+		}
+	}()
+	for {
+		fd, err := unix.InotifyInit1(unix.IN_CLOEXEC)
+		if err != nil {
+			break
+		}
+		if all = append(all, fd); len(all) > 4096 {
+			t.Skip("fs.inotify.max_user_instances is high")
+		}
+	}
+	got.Reset()
+	if f, err = Start(path, 0, KeepAll, &got); err != nil {
+		t.Fatal(err)
+	}
+	<-f.Left()
+	<-f.Left()
+	if err := f.Stop(); err != nil || got.String() != "text" {
+		t.Errorf("%q, %v", got.String(), err)
+	}
+}
+
+// instances counts this process's inotify instances.
+func instances(t *testing.T) (n int) {
+	t.Helper()
+	fds, err := filepath.Glob("/proc/self/fd/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fd := range fds {
+		if to, _ := os.Readlink(fd); strings.Contains(to, "inotify") {
+			n++
+		}
+	}
+	return n
 }

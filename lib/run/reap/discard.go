@@ -1,10 +1,8 @@
-// Package reap discards open runs and prunes what nothing refers to, in the workspace
-// and in containerd.
+// Package reap removes what runs own in containerd, and prunes what nothing refers to.
 package reap
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"pipex/lib/internal/containerd"
@@ -13,24 +11,33 @@ import (
 	"pipex/lib/workspace"
 )
 
-// Discard removes an open run: it kills the container, removes what the run owns in
-// containerd, and then removes its directory. If the run does not exist, Discard does
-// nothing. For a committed run the error wraps [workspace.ErrCommitted]; if another
-// process holds the run, it is a [*workspace.BusyError]. Discard takes the run's lock.
+// Discard is [run.Discard], and then removes what the run owns in containerd. If that fails, it
+// calls p.Warn, and prune removes it later.
 func Discard(ctx context.Context, p run.Place, id string) error {
+	left, err := run.Discard(ctx, p, id, func(ctx context.Context, id string) error { return End(ctx, p, id) })
+	if err == nil && left {
+		p.Warning(WorkOn(ctx, p, id))
+	}
+	return err
+}
+
+// End kills the container of an open run, whatever it does, and removes all that the run owns in
+// containerd. The caller, or the process that has started it, holds the run's lock and is
+// going to discard the run. End takes the lock of the run's container.
+func End(ctx context.Context, p run.Place, id string) error {
 	ws, err := p.Open()
 	if err != nil {
 		return err
 	}
-	r, lock, err := run.HoldOpen(ws, id, "discard", "pipex-prune removes it once nothing refers to it")
-	if errors.Is(err, workspace.ErrNoRun) {
-		return nil
-	}
+	r, err := ws.OpenRun(id)
 	if err != nil {
 		return err
 	}
-	defer lock.Release()
-	return Held(ctx, p, ws, r)
+	m, err := r.Meta()
+	if err != nil || m.Container == nil {
+		return err
+	}
+	return end(ctx, p, ws, r, m.Container)
 }
 
 // Held removes both halves of an open run or a draft whose lock the caller holds.
@@ -39,18 +46,29 @@ func Held(ctx context.Context, p run.Place, ws *workspace.Workspace, r workspace
 	if err != nil {
 		// Prune finds its objects in containerd, if any, by their labels.
 		p.Warning(err)
-	} else if c := m.Container; c != nil {
-		p.Namespace, p.Snapshotter = c.Namespace, c.Snapshotter
-		client, err := containerd.Connect(ctx, p.Containerd)
-		if err == nil {
-			defer client.Close()
-			err = remove(ctx, client, c.ID)
-		}
-		if err != nil {
+	} else if m.Container != nil {
+		if err := end(ctx, p, ws, r, m.Container); err != nil {
 			return fmt.Errorf("cannot discard run %q: %w", r.ID, err)
 		}
 	}
 	return ws.Discard(r)
+}
+
+func end(ctx context.Context, p run.Place, ws *workspace.Workspace, r workspace.Run, c *workspace.Container) error {
+	client, err := containerd.Connect(ctx, at(p, c).Containerd)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	lock, err := run.HoldContainer(ctx, p, ws, r.ID)
+	if err != nil {
+		return err
+	}
+	defer lock.Release()
+	if err := remove(ctx, client, c.ID); err != nil {
+		return err
+	}
+	return ws.DropNotes(r.ID, true)
 }
 
 // remove removes everything that a run owns outside its workspace.

@@ -63,6 +63,7 @@ type Kept struct {
 //   - with Staging, open runs that are old enough, that no process holds and whose
 //     task is not running; with Failed, such runs of any age if they have failed and
 //     their step has succeeded since,
+//   - what other verbs have left for others to remove from containerd; see [Work],
 //   - what containerd holds for runs of this workspace that are not open, and for
 //     workspaces of the same workdir that no longer exist.
 //
@@ -85,6 +86,11 @@ func Prune(ctx context.Context, p run.Place, opt PruneOptions, report func(id st
 	} else {
 		defer client.Close()
 	}
+	if !opt.DryRun {
+		if err := Work(ctx, p); err != nil && !errors.Is(err, containerd.ErrUnreachable) {
+			p.Warning(fmt.Errorf("left for the next time: %w", err))
+		}
+	}
 	r := reaper{p, opt, ws, client, report, &kept}
 	if err := r.staging(ctx); err != nil {
 		return kept, err
@@ -99,6 +105,9 @@ func Prune(ctx context.Context, p run.Place, opt PruneOptions, report func(id st
 	if err := r.objects(ctx); err != nil {
 		return kept, err
 	}
+	if err := forgetUnreachable(ctx, p, ws); err != nil {
+		return kept, err
+	}
 	if err := client.DropFetches(ctx); err != nil {
 		return kept, err
 	}
@@ -106,39 +115,6 @@ func Prune(ctx context.Context, p run.Place, opt PruneOptions, report func(id st
 		return kept, r.shims(ctx)
 	}
 	return kept, nil
-}
-
-// Objects removes what containerd holds for the runs ids: what commit leaves there. It
-// skips runs that are open. A committed run's record has the namespace. For a run that
-// does not exist it takes the run's lock.
-func Objects(ctx context.Context, p run.Place, ids []string) error {
-	ws, err := p.Open()
-	if err != nil {
-		return err
-	}
-	for _, id := range ids {
-		if err := objectsOf(ctx, p, ws, id); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func objectsOf(ctx context.Context, p run.Place, ws *workspace.Workspace, id string) error {
-	owner := containerd.Owner{Workdir: ws.Root, Run: id}
-	o := containerd.Object{ID: owner.NewID(), Owner: owner}
-	if r, err := ws.Run(id); err == nil {
-		if m, err := r.Meta(); err == nil && m.Container != nil {
-			o.ID, p.Namespace, p.Snapshotter = m.Container.ID, m.Container.Namespace, m.Container.Snapshotter
-		}
-	}
-	client, err := containerd.Connect(ctx, p.Containerd)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	r := reaper{Place: p, ws: ws, client: client}
-	return r.object(ctx, o)
 }
 
 // Object is what a run owns in containerd: a lease, a snapshot and a container of the
@@ -164,7 +140,7 @@ func Owned(ctx context.Context, p run.Place) ([]Object, error) {
 	return client.Owned(ctx, dir)
 }
 
-// reaper is the state of one call of Prune or Objects.
+// reaper is the state of one call of Prune or Remove.
 type reaper struct {
 	run.Place
 	PruneOptions

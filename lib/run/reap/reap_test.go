@@ -1,6 +1,7 @@
 package reap
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -93,7 +94,11 @@ func TestDiscard(t *testing.T) {
 // What cannot be discarded stays, whole and free, and the error tells why.
 func TestDiscardRefuses(t *testing.T) {
 	p, ws, _ := place(t)
-	open(t, ws, "r", true)
+	r := open(t, ws, "r", true)
+	m, err := r.Meta()
+	ok(t, err)
+	m.Execs = []workspace.Exec{{StartedAt: workspace.Now()}} // it may be running
+	ok(t, ws.WriteMeta(r, m))
 	if err := Discard(t.Context(), p, "r"); !errors.Is(err, containerd.ErrUnreachable) || !strings.Contains(err.Error(), `"r"`) || strings.Contains(err.Error(), "\n") {
 		t.Errorf("its container half is out of reach: %v", err)
 	}
@@ -123,6 +128,18 @@ func TestDiscardRefuses(t *testing.T) {
 	p.Workspace = "none"
 	if err := Discard(t.Context(), p, "r"); !errors.Is(err, workspace.ErrNoWorkspace) {
 		t.Errorf("no workspace: %v", err)
+	}
+}
+
+// A run that is not running can be discarded without a containerd: the note of what it owns there
+// stays until prune can work it off.
+func TestDiscardLeavesANote(t *testing.T) {
+	p, ws, warnings := place(t)
+	open(t, ws, "r", true)
+	ok(t, Discard(t.Context(), p, "r"))
+	notes, err := ws.Notes()
+	if err != nil || len(notes) != 1 || notes[0].Run != "r" || notes[0].Task || there(ws, "r") || len(*warnings) != 1 {
+		t.Errorf("%v, %v, %q", notes, err, *warnings)
 	}
 }
 
@@ -247,20 +264,67 @@ func TestPruneRefuses(t *testing.T) {
 	}
 }
 
-// What is in containerd cannot be told without one.
-func TestObjectsNeedContainerd(t *testing.T) {
+// What is in containerd cannot be told without one, and a note stays until it can be.
+func TestNotesNeedContainerd(t *testing.T) {
 	p, ws, _ := place(t)
-	committed(t, p, ws, "c")
-	if err := Objects(t.Context(), p, nil); err != nil {
-		t.Errorf("of no run: %v", err)
+	if err := Work(t.Context(), p); err != nil {
+		t.Errorf("of no note: %v", err)
 	}
-	if err := Objects(t.Context(), p, []string{"c"}); !errors.Is(err, containerd.ErrUnreachable) {
-		t.Errorf("%v", err)
+	open(t, ws, "c", true)
+	ok(t, run.HandOver(p, ws, "c", &workspace.Container{ID: "c", Namespace: "ns"}, true))
+	for what, err := range map[string]error{"all": Work(t.Context(), p), "one": WorkOn(t.Context(), p, "c"), "end": End(t.Context(), p, "c")} {
+		if !errors.Is(err, containerd.ErrUnreachable) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if notes, err := ws.HasNotes("c"); err != nil || !notes {
+		t.Errorf("the note is gone: %v", err)
 	}
 	if owned, err := Owned(t.Context(), p); !errors.Is(err, containerd.ErrUnreachable) || owned != nil {
 		t.Errorf("%v, %v", owned, err)
 	}
 	if !there(ws, "c") {
 		t.Error("the run is gone")
+	}
+}
+
+// A note that says that all of a run is to go does nothing to a run that was prepared again,
+// and a damaged one is dropped.
+func TestNoteOfAnOpenRun(t *testing.T) {
+	p, ws, _ := place(t)
+	open(t, ws, "c", true)
+	ok(t, run.HandOver(p, ws, "c", &workspace.Container{ID: "c", Namespace: "ns"}, false))
+	ok(t, run.HandOver(p, ws, "d", &workspace.Container{ID: "d", Namespace: "ns"}, false))
+	ok(t, os.WriteFile(filepath.Join(ws.Root, ".pipex/reap/d.all"), []byte("{"), 0o600))
+	if err := Work(t.Context(), p); err != nil {
+		t.Error(err)
+	}
+	if notes, err := ws.Notes(); err != nil || len(notes) > 0 || !there(ws, "c") {
+		t.Errorf("%v, %v", notes, err)
+	}
+}
+
+// A reaper ends when it has nothing to do, tries a note that fails once, and creates nothing
+// in a workspace that is being removed.
+func TestServeEnds(t *testing.T) {
+	p, ws, _ := place(t)
+	ok(t, Serve(t.Context(), p, time.Millisecond))
+	open(t, ws, "c", true)
+	ok(t, run.HandOver(p, ws, "c", &workspace.Container{ID: "c", Namespace: "ns"}, true))
+	ok(t, Serve(t.Context(), p, time.Millisecond))
+	if run.Ring(ws) {
+		t.Error("somebody listens")
+	}
+	done := make(chan error)
+	go func() { done <- Serve(context.Background(), p, time.Second/2) }()
+	for !run.Ring(ws) {
+		time.Sleep(time.Millisecond)
+	}
+	ok(t, Serve(t.Context(), p, time.Hour)) // there is one already
+	ok(t, os.RemoveAll(filepath.Join(ws.Root, ".pipex")))
+	run.Ring(ws)
+	ok(t, <-done)
+	if left, err := os.ReadDir(filepath.Join(ws.Root, ".pipex")); err == nil {
+		t.Errorf("created: %v", left)
 	}
 }

@@ -1,0 +1,207 @@
+package reap
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"pipex/lib/internal/containerd"
+	"pipex/lib/internal/endpoint"
+	"pipex/lib/internal/trace"
+	"pipex/lib/run"
+	"pipex/lib/workspace"
+)
+
+// Work removes from containerd what the notes of the workspace say; see [run.HandOver]. A
+// note whose work fails stays, and the errors are returned. If another process is working on
+// a note, Work waits for it. Work takes the lock of each container.
+func Work(ctx context.Context, p run.Place) error {
+	ws, err := p.Open()
+	if err != nil {
+		return err
+	}
+	w := newWorker(p, ws)
+	defer w.close()
+	return w.work(ctx)
+}
+
+// WorkOn is Work for the notes of one run.
+func WorkOn(ctx context.Context, p run.Place, id string) error {
+	ws, err := p.Open()
+	if err != nil {
+		return err
+	}
+	w := newWorker(p, ws)
+	defer w.close()
+	return w.run(ctx, id)
+}
+
+// Serve works off the notes of the workspace, as a reaper that [run.Ring] finds, until it has
+// had nothing to do for linger. It returns at once if there is a reaper already. A note whose
+// work fails is left for prune. Serve keeps no file of the workspace open while it waits, and
+// creates nothing in it.
+func Serve(ctx context.Context, p run.Place, linger time.Duration) error {
+	ws, err := p.Open()
+	if err != nil {
+		return err
+	}
+	w := newWorker(p, ws)
+	w.failed = map[workspace.Note]bool{}
+	defer w.close()
+	for {
+		bell, err := run.Listen(ws)
+		if err != nil && run.Ring(ws) {
+			return nil // its reaper has yet to look at the notes that were left so far
+		}
+		if err != nil {
+			return w.work(ctx)
+		}
+		for first := true; ctx.Err() == nil && (first || bell.Rung(linger)); first = false {
+			w.work(ctx)
+		}
+		bell.Close()
+		if left, err := w.left(); err != nil || len(left) == 0 || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// forgetUnreachable drops the notes of runs that are committed or gone whose containerd is not
+// there: it was another one, whose own prune finds the objects by their labels, or the caller
+// has found them just now.
+func forgetUnreachable(ctx context.Context, p run.Place, ws *workspace.Workspace) error {
+	w := newWorker(p, ws)
+	defer w.close()
+	notes, err := ws.Notes()
+	for _, n := range notes {
+		if n.Task || err != nil {
+			continue
+		}
+		if gone := w.run(ctx, n.Run); !errors.Is(gone, containerd.ErrUnreachable) {
+			continue
+		}
+		var lock *workspace.Lock
+		if lock, err = run.HoldContainer(ctx, p, ws, n.Run); err == nil {
+			err = ws.DropNotes(n.Run, true)
+			lock.Release()
+		}
+	}
+	return err
+}
+
+// worker works off notes.
+type worker struct {
+	run.Place
+	ws *workspace.Workspace
+	// failed are the notes that are left to others; nil to try each again.
+	failed  map[workspace.Note]bool
+	mu      sync.Mutex
+	clients map[endpoint.Containerd]*containerd.Client
+}
+
+func newWorker(p run.Place, ws *workspace.Workspace) *worker {
+	return &worker{Place: p, ws: ws, clients: map[endpoint.Containerd]*containerd.Client{}}
+}
+
+func (w *worker) close() {
+	for _, client := range w.clients {
+		client.Close()
+	}
+}
+
+// client returns a client of the containerd that a note names.
+func (w *worker) client(ctx context.Context, n workspace.Note) (*containerd.Client, error) {
+	at := w.Containerd
+	at.Address, at.Namespace, at.Snapshotter, at.Patience = n.Address, n.Namespace, n.Snapshotter, n.Patience
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if client := w.clients[at]; client != nil {
+		return client, nil
+	}
+	client, err := containerd.Connect(ctx, at)
+	if err == nil {
+		w.clients[at] = client
+	}
+	return client, err
+}
+
+// left returns the notes that are still to be worked off.
+func (w *worker) left() ([]workspace.Note, error) {
+	notes, err := w.ws.Notes()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.DeleteFunc(notes, func(n workspace.Note) bool { return w.failed[n] }), err
+}
+
+// abreast is how many runs are worked on at once: one waits for containerd most of the time,
+// and more would take the processors from steps that run.
+const abreast = 2
+
+// work works off all notes.
+func (w *worker) work(ctx context.Context) error {
+	notes, err := w.left()
+	if err != nil {
+		return err
+	}
+	var g errgroup.Group
+	g.SetLimit(abreast)
+	errs := make([]error, len(notes))
+	for i, n := range notes {
+		g.Go(func() error {
+			if errs[i] = w.run(ctx, n.Run); errs[i] != nil && w.failed != nil {
+				w.mu.Lock()
+				w.failed[n] = true
+				w.mu.Unlock()
+			}
+			return nil
+		})
+	}
+	g.Wait()
+	return errors.Join(errs...)
+}
+
+// run works off the notes of one run. The run may be gone, and so may the workspace.
+func (w *worker) run(ctx context.Context, id string) error {
+	defer trace.Region("reap %s", id)()
+	lock, err := run.HoldContainer(ctx, w.Place, w.ws, id)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer lock.Release()
+	for _, n := range []workspace.Note{{Run: id}, {Run: id, Task: true}} {
+		if n, err = w.ws.ReadNote(n); errors.Is(err, fs.ErrNotExist) {
+			continue // another process was at it
+		}
+		if err == nil { // else it is damaged, and prune finds the objects by their labels
+			err = w.note(ctx, n)
+			if err != nil {
+				return err
+			}
+		}
+		return w.ws.DropNotes(id, !n.Task)
+	}
+	return nil
+}
+
+// note removes what a note says. The caller holds the lock of the container.
+func (w *worker) note(ctx context.Context, n workspace.Note) error {
+	if _, err := w.ws.OpenRun(n.Run); err == nil && !n.Task {
+		return nil // prepared again since
+	}
+	client, err := w.client(ctx, n)
+	if err != nil {
+		return err
+	}
+	if n.Task {
+		return client.RemoveContainer(ctx, n.ID)
+	}
+	return remove(ctx, client, n.ID)
+}

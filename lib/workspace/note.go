@@ -1,0 +1,128 @@
+package workspace
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"pipex/lib/name"
+)
+
+// A Note says what a verb has left in containerd for somebody else to remove, so that its
+// caller need not wait for that. A reaper in the background works the notes off, or
+// the next prune. A note that is lost, by a power cut or because the disk is full, does no
+// harm: prune finds the same by its labels.
+type Note struct {
+	// Run is the run that it belongs to.
+	Run string `json:"-"`
+	// Task says that only the container of an exec that has ended is to be removed, with its
+	// task; the run stays open. Else all that the run owns is to be removed: the run is
+	// committed, or gone.
+	Task bool `json:"-"`
+	// ID is the name of the run's objects. The others say where they are, and how long each
+	// call may take.
+	ID          string        `json:"id"`
+	Address     string        `json:"address"`
+	Namespace   string        `json:"namespace"`
+	Snapshotter string        `json:"snapshotter"`
+	Patience    time.Duration `json:"patience"`
+}
+
+// notesDir has a file for each note, named RUN.task or RUN.all.
+const notesDir = private + "/reap"
+
+// maxNote is how many bytes of a note are read at most.
+const maxNote = 64 << 10
+
+func (n Note) file() string {
+	if n.Task {
+		return n.Run + ".task"
+	}
+	return n.Run + ".all"
+}
+
+// LeaveNote writes a note, which appears complete or not at all. The caller holds the run's
+// lock. It is not synced: after a power cut there is no task, and prune finds the rest.
+func (ws *Workspace) LeaveNote(n Note) error {
+	if err := ws.ensure(notesDir); err != nil {
+		return err
+	}
+	data, err := json.Marshal(n)
+	if err != nil {
+		return err
+	}
+	tmp, err := ws.Scratch(n.Run)
+	if err != nil {
+		return err
+	}
+	if err = os.WriteFile(tmp, data, 0o666); err == nil {
+		err = os.Rename(tmp, ws.path(notesDir, n.file()))
+	}
+	if err != nil {
+		os.Remove(tmp)
+	}
+	return err
+}
+
+// Notes returns all notes, by Run and Task only; [Workspace.ReadNote] reads one.
+func (ws *Workspace) Notes() ([]Note, error) {
+	entries, err := os.ReadDir(ws.path(notesDir))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var notes []Note
+	for _, e := range entries {
+		run, kind, _ := strings.Cut(e.Name(), ".")
+		if name.Check("run", run) == nil && (kind == "task" || kind == "all") {
+			notes = append(notes, Note{Run: run, Task: kind == "task"})
+		}
+	}
+	return notes, nil
+}
+
+// HasNotes reports whether there is a note of a run.
+func (ws *Workspace) HasNotes(run string) (bool, error) {
+	for _, n := range []Note{{Run: run, Task: true}, {Run: run}} {
+		if _, err := os.Lstat(ws.path(notesDir, n.file())); !errors.Is(err, fs.ErrNotExist) {
+			return err == nil, err
+		}
+	}
+	return false, nil
+}
+
+// ReadNote reads the note of n's Run and Task. The error wraps [fs.ErrNotExist] if there is none.
+func (ws *Workspace) ReadNote(n Note) (Note, error) {
+	data, err := readFile(ws.path(notesDir, n.file()), maxNote)
+	if err == nil {
+		err = json.Unmarshal(data, &n)
+	}
+	return n, err
+}
+
+// DropNotes removes the notes of a run: of its task, and with all the other one, too. The
+// caller holds the lock of the run's container.
+func (ws *Workspace) DropNotes(run string, all bool) error {
+	err := os.Remove(ws.path(notesDir, Note{Run: run, Task: true}.file()))
+	if all && (err == nil || errors.Is(err, fs.ErrNotExist)) {
+		err = os.Remove(ws.path(notesDir, Note{Run: run}.file()))
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// HoldContainer takes the lock of a run's container, and waits for it until ctx ends. While it
+// is held, nobody else removes what containerd holds for the run because of a note. Unlike the
+// other locks it creates nothing: the workspace may have been removed since the note was left.
+func (ws *Workspace) HoldContainer(ctx context.Context, run string) (*Lock, error) {
+	open := func() (*os.File, error) { return os.OpenFile(filepath.Join(ws.Root, private, "lock"), os.O_RDWR, 0) }
+	return ws.waitIn(ctx, open, unix.F_WRLCK, offset("container", run))
+}
