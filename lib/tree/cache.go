@@ -1,12 +1,9 @@
 package tree
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/binary"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"time"
@@ -30,9 +27,9 @@ type Cache struct {
 	dir, file string
 	now       func() time.Time
 
-	known map[stamp][sha256.Size]byte // as read from the file; a scan does not change it
-	fresh map[stamp][sha256.Size]byte // from the last scan; nil if none succeeded
-	since time.Time                   // files that changed later are not stored
+	known sums      // as read from the file; a scan does not change it
+	fresh []byte    // the records of the last scan; nil if none succeeded or they are those of known
+	since time.Time // files that changed later are not stored
 }
 
 // stamp identifies an unchanged file: device, inode, size, mtime and ctime in seconds and
@@ -83,12 +80,32 @@ type remembered struct {
 	sum   [sha256.Size]byte
 }
 
-func (c *Cache) learn(sums []remembered) {
-	if c.fresh == nil {
-		c.fresh = make(map[stamp][sha256.Size]byte, len(c.known))
+// learn takes what a scan has used and found. If that is what the cache has, there is nothing to save.
+func (c *Cache) learn(all []*gatherer) {
+	used := make([]bool, c.known.count())
+	left, added := c.known.distinct, 0
+	for _, g := range all {
+		for _, i := range g.hits {
+			if !used[i] {
+				used[i] = true
+				left--
+			}
+		}
+		added += len(g.sums)
 	}
-	for _, r := range sums {
-		c.fresh[r.stamp] = r.sum
+	if left == 0 && added == 0 {
+		return
+	}
+	c.fresh = make([]byte, 0, (len(used)+added)*recordSize)
+	for i, used := range used {
+		if used {
+			c.fresh = append(c.fresh, c.known.record(uint32(i))...)
+		}
+	}
+	for _, g := range all {
+		for i := range g.sums {
+			c.fresh = g.sums[i].append(c.fresh)
+		}
 	}
 }
 
@@ -98,7 +115,7 @@ func (c *Cache) learn(sums []remembered) {
 // that is killed during Save leaves a file whose name ends in ".tmp" and digits. All files in
 // cacheDir may be removed at any time.
 func (c *Cache) Save() (err error) {
-	if c.fresh == nil || maps.Equal(c.fresh, c.known) {
+	if c.fresh == nil {
 		return nil
 	}
 	defer func() {
@@ -124,46 +141,6 @@ func (c *Cache) Save() (err error) {
 	if err := os.Rename(f.Name(), c.file); err != nil {
 		return err
 	}
-	c.known = c.fresh
+	c.known, c.fresh = newSums(c.fresh), nil
 	return nil
-}
-
-// A cache file is this line, then the records in any order, then the SHA-256 sum of all that.
-// A record is the eight 64-bit numbers of a stamp, little-endian, and the file's sum.
-const cacheHeader = "pipex hash cache 1\n"
-
-const recordSize = 8*8 + sha256.Size
-
-func encodeSums(sums map[stamp][sha256.Size]byte) []byte {
-	data := make([]byte, 0, len(cacheHeader)+len(sums)*recordSize+sha256.Size)
-	data = append(data, cacheHeader...)
-	for stamp, sum := range sums {
-		for _, n := range stamp {
-			data = binary.LittleEndian.AppendUint64(data, n)
-		}
-		data = append(data, sum[:]...)
-	}
-	end := sha256.Sum256(data)
-	return append(data, end[:]...)
-}
-
-// decodeSums returns nothing if data is damaged.
-func decodeSums(data []byte) map[stamp][sha256.Size]byte {
-	size := len(data) - sha256.Size
-	if size < len(cacheHeader) || string(data[:len(cacheHeader)]) != cacheHeader {
-		return nil
-	}
-	if end := sha256.Sum256(data[:size]); !bytes.Equal(end[:], data[size:]) {
-		return nil
-	}
-	records := data[len(cacheHeader):size]
-	sums := make(map[stamp][sha256.Size]byte, len(records)/recordSize)
-	for ; len(records) >= recordSize; records = records[recordSize:] {
-		var s stamp
-		for i := range s {
-			s[i] = binary.LittleEndian.Uint64(records[i*8:])
-		}
-		sums[s] = [sha256.Size]byte(records[8*8 : recordSize])
-	}
-	return sums
 }

@@ -45,12 +45,13 @@ func TestCacheSparesReading(t *testing.T) {
 		t.Fatal(differences)
 	}
 	c := settled(caches, dir)
-	if len(c.known) != 3 {
-		t.Fatalf("%d files are remembered, want 3", len(c.known))
+	if n := c.known.distinct; n != 3 {
+		t.Fatalf("%d files are remembered, want 3", n)
 	}
 	// A file that is not read cannot be known to be something else.
-	for stamp := range c.known {
-		c.known[stamp] = [32]byte{42}
+	for i := range uint32(3) {
+		sum := [32]byte{42}
+		copy(c.known.record(i)[stampSize:], sum[:])
 	}
 	got, err := c.Scan(context.Background())
 	ok(t, err)
@@ -108,8 +109,8 @@ func TestCacheDistrustsWhatIsNew(t *testing.T) {
 	_, err := c.Scan(context.Background())
 	ok(t, err)
 	ok(t, c.Save())
-	if len(c.fresh) != 0 {
-		t.Errorf("%d new files are remembered", len(c.fresh))
+	if n := newSums(c.fresh).distinct; n != 0 {
+		t.Errorf("%d new files are remembered", n)
 	}
 	// Nor is one whose times are in the future.
 	settle()
@@ -119,8 +120,8 @@ func TestCacheDistrustsWhatIsNew(t *testing.T) {
 	c = settled(caches, dir)
 	_, err = c.Scan(context.Background())
 	ok(t, err)
-	if len(c.fresh) != 2 {
-		t.Errorf("%d files are remembered, want 2", len(c.fresh))
+	if n := newSums(c.fresh).distinct; n != 2 {
+		t.Errorf("%d files are remembered, want 2", n)
 	}
 }
 
@@ -170,7 +171,7 @@ func TestCacheNeverShows(t *testing.T) {
 		if differences := scan1(t, dir).Compare(got); differences != nil {
 			t.Fatal(differences)
 		}
-		hits += len(settled(caches, dir).known)
+		hits += settled(caches, dir).known.distinct
 	}
 	if hits == 0 {
 		t.Error("nothing was ever remembered")
@@ -222,7 +223,7 @@ func TestDamagedCacheIsEmpty(t *testing.T) {
 	file := OpenCache(caches, dir).file
 	whole, err := os.ReadFile(file)
 	ok(t, err)
-	if len(decodeSums(whole)) == 0 {
+	if decodeSums(whole).distinct == 0 {
 		t.Fatal("nothing was remembered")
 	}
 	damaged := [][]byte{nil, []byte("x"), append(whole, 0)}
@@ -233,7 +234,7 @@ func TestDamagedCacheIsEmpty(t *testing.T) {
 		damaged = append(damaged, flipped)
 	}
 	for i, data := range damaged {
-		if sums := decodeSums(data); sums != nil {
+		if decodeSums(data).slots != nil {
 			t.Fatalf("damage %d is not noticed", i)
 		}
 	}
@@ -241,12 +242,12 @@ func TestDamagedCacheIsEmpty(t *testing.T) {
 	if differences := want.Compare(rescan(t, caches, dir)); differences != nil {
 		t.Error(differences)
 	}
-	if len(OpenCache(caches, dir).known) == 0 {
+	if OpenCache(caches, dir).known.distinct == 0 {
 		t.Error("the damaged cache was not replaced")
 	}
 	ok(t, os.Remove(file))
 	ok(t, os.Mkdir(file, 0o755)) // not even a file
-	if c := OpenCache(caches, dir); c.known != nil {
+	if c := OpenCache(caches, dir); c.known.slots != nil {
 		t.Error("a directory was read")
 	}
 }
@@ -288,7 +289,7 @@ func TestCacheSurvivesAFailedScan(t *testing.T) {
 	_, err := c.Scan(cancelled)
 	is(t, err, context.Canceled)
 	ok(t, c.Save())
-	if n := len(OpenCache(caches, dir).known); n != 3 {
+	if n := OpenCache(caches, dir).known.distinct; n != 3 {
 		t.Errorf("%d files are remembered, want 3", n)
 	}
 }
@@ -363,7 +364,7 @@ func TestCacheOfManyProcesses(t *testing.T) {
 		default:
 			if data, err := os.ReadFile(file); err == nil {
 				seen++
-				if decodeSums(data) == nil {
+				if decodeSums(data).slots == nil {
 					t.Fatal("torn")
 				}
 			}

@@ -33,7 +33,8 @@ func Copy(ctx context.Context, dst, src string) error {
 	}
 	defer to.Close()
 	c := copier{to: to, copies: make(map[inode]string)}
-	return walk(ctx, src, func() visitor { return c.visit })
+	_, err = walk(ctx, src, func() visitor[struct{}] { return c.visit })
+	return err
 }
 
 type inode struct{ dev, ino uint64 }
@@ -44,7 +45,7 @@ type copier struct {
 	copies map[inode]string // the copies of files that have several names
 }
 
-func (c *copier) visit(ctx context.Context, o *object) (err error) {
+func (c *copier) visit(ctx context.Context, o *object) (none struct{}, err error) {
 	switch mode := fileMode(o.stat.Mode); mode.Type() {
 	case fs.ModeDir:
 		err = c.directory(o)
@@ -56,9 +57,9 @@ func (c *copier) visit(ctx context.Context, o *object) (err error) {
 		err = fmt.Errorf("it is a %s", typeName(mode))
 	}
 	if err != nil {
-		return o.fail("copy", err)
+		return none, o.fail("copy", err)
 	}
-	return nil
+	return none, nil
 }
 
 func (c *copier) directory(o *object) error {

@@ -3,7 +3,7 @@ package tree
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
+	"strconv"
 )
 
 // Digest returns the digest of the content: "sha256:" and 64 hexadecimal digits. Two trees have
@@ -24,17 +24,32 @@ import (
 // same digest.
 func (t *Tree) Digest() string {
 	h := sha256.New()
+	var block []byte
 	for i := range t.Entries {
 		switch e := &t.Entries[i]; {
-		case e.Mode.IsRegular() && e.Mode&0o100 != 0:
-			fmt.Fprintf(h, "exec %d %x %s\x00", e.Size, e.Sum[:], e.Path)
 		case e.Mode.IsRegular():
-			fmt.Fprintf(h, "file %d %x %s\x00", e.Size, e.Sum[:], e.Path)
+			kind := "file "
+			if e.Mode&0o100 != 0 {
+				kind = "exec "
+			}
+			block = strconv.AppendInt(append(block, kind...), e.Size, 10)
+			block = hex.AppendEncode(append(block, ' '), e.Sum[:])
+			block = append(append(block, ' '), e.Path...)
 		case e.Link != "":
-			fmt.Fprintf(h, "link %s\x00%s\x00", e.Path, e.Link)
+			block = append(append(block, "link "...), e.Path...)
+			block = append(append(block, 0), e.Link...)
 		default:
-			fmt.Fprintf(h, "%s %s\x00", typeName(e.Mode), e.Path)
+			block = append(append(block, typeName(e.Mode)...), ' ')
+			block = append(block, e.Path...)
+		}
+		if block = append(block, 0); len(block) >= hashAtOnce {
+			h.Write(block)
+			block = block[:0]
 		}
 	}
+	h.Write(block)
 	return "sha256:" + hex.EncodeToString(h.Sum(nil))
 }
+
+// hashAtOnce is how many bytes are hashed at once, so that each call hashes many records.
+const hashAtOnce = 16 << 10

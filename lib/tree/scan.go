@@ -98,7 +98,7 @@ func (s *scan) run(ctx context.Context, dir string, options []Option) (*Tree, er
 		option(s)
 	}
 	var all []*gatherer
-	err := walk(ctx, dir, func() visitor {
+	seen, err := walk(ctx, dir, func() visitor[sighting] {
 		g := &gatherer{scan: s, hash: sha256.New()}
 		all = append(all, g)
 		return g.visit
@@ -106,74 +106,86 @@ func (s *scan) run(ctx context.Context, dir string, options []Option) (*Tree, er
 	if err != nil {
 		return nil, err
 	}
-	t := &Tree{}
-	for _, g := range all {
-		t.Entries = append(t.Entries, g.entries...)
-		if s.stamps != nil {
-			s.stamps.objects = append(s.stamps.objects, g.stamped...)
-		}
-		if s.cache != nil {
-			s.cache.learn(g.sums)
-		}
+	if s.cache != nil {
+		s.cache.learn(all)
 	}
-	slices.SortFunc(t.Entries, func(a, b Entry) int { return comparePaths(a.Path, b.Path) })
+	n := seen.count()
+	t := &Tree{Entries: make([]Entry, 0, n)}
+	if s.stamps != nil {
+		s.stamps.objects = slices.Grow(s.stamps.objects, n)
+	}
+	seen.each(func(is *sighting) {
+		if is.flags&own == 0 {
+			t.Entries = append(t.Entries, is.entry())
+		}
+		if s.stamps != nil {
+			s.stamps.objects = append(s.stamps.objects, is.stamped)
+		}
+	})
 	return t, nil
+}
+
+// sighting is what a scan sees of an object: what it looked like before its content was read, and the
+// content.
+type sighting struct {
+	stamped
+	size int64  // how many bytes were read
+	link string // the target of a symbolic link
+}
+
+func (is *sighting) entry() Entry {
+	e := Entry{Path: is.path, Mode: fileMode(uint32(is.stamp[stampMode])), Size: is.size, Link: is.link}
+	if is.link != "" {
+		e.Mode = fs.ModeSymlink | 0o777 // as on Linux; some file servers report other modes
+	} else if e.Mode.IsRegular() {
+		e.Sum = is.sum
+	}
+	return e
 }
 
 // gatherer is the state of one goroutine of a scan. Goroutines share nothing: with a cache,
 // visiting an object takes hardly longer than taking a lock.
 type gatherer struct {
 	*scan
-	entries []Entry
-	stamped []stamped
-	sums    []remembered
-	hash    hash.Hash
-	buffer  [256 << 10]byte // a larger one does not fit into the processor's cache
+	hits   []uint32     // the records of the cache that were used
+	sums   []remembered // the sums that it does not have
+	hash   hash.Hash
+	buffer [256 << 10]byte // a larger one does not fit into the processor's cache
 }
 
-func (g *gatherer) visit(ctx context.Context, o *object) (err error) {
+func (g *gatherer) visit(ctx context.Context, o *object) (is sighting, err error) {
 	if o.is(unix.S_IFDIR) && o.path != "." && g.leavesOut(o) {
-		if g.stamps != nil {
-			g.stamped = append(g.stamped, stamped{path: o.path, flags: own})
-		}
-		return errPassOver
+		is.path, is.flags = o.path, own
+		return is, errPassOver
 	}
-	e := Entry{Path: o.path, Mode: fileMode(o.stat.Mode)}
+	is.stamped = g.stampObject(o) // from before the content is read
 	switch o.stat.Mode & unix.S_IFMT {
 	case unix.S_IFREG:
-		err = g.content(ctx, o, &e)
+		err = g.content(ctx, o, &is)
 	case unix.S_IFLNK:
-		e.Mode = fs.ModeSymlink | 0o777 // as on Linux; some file servers report other modes
-		e.Link, err = o.target()
+		is.link, err = o.target()
+		if g.stamps != nil {
+			is.sum = sha256.Sum256([]byte(is.link))
+		}
 	case unix.S_IFDIR:
 	default:
 		if !g.special {
-			err = &SpecialError{Path: o.path, Type: e.Mode.Type()}
+			err = &SpecialError{Path: o.path, Type: fileMode(o.stat.Mode).Type()}
 		}
 	}
-	g.entries = append(g.entries, e)
-	if g.stamps != nil {
-		// o.stat is from before the content was read.
-		is := g.stampObject(o)
-		if is.sum = e.Sum; e.Link != "" {
-			is.sum = sha256.Sum256([]byte(e.Link))
-		}
-		g.stamped = append(g.stamped, is)
-	}
-	return err
+	return is, err
 }
 
 // largeFile is from which size on, in bytes, a file that is to be sealed is written to disk while it is
 // hashed. For smaller files, another system call costs more than that saves.
 const largeFile = 1 << 20
 
-// content sets the size and sum of a regular file's entry, from the cache if they are there.
-func (g *gatherer) content(ctx context.Context, o *object, e *Entry) error {
+// content sets the size and sum of a regular file, from the cache if they are there.
+func (g *gatherer) content(ctx context.Context, o *object, is *sighting) error {
 	if g.cache != nil {
-		stamp := stampOf(&o.stat)
-		if sum, ok := g.cache.known[stamp]; ok {
-			e.Size, e.Sum = o.stat.Size, sum
-			g.sums = append(g.sums, remembered{stamp, sum})
+		if i, ok := g.cache.known.find(stampOf(&o.stat)); ok {
+			is.size, is.sum = o.stat.Size, g.cache.known.sum(i)
+			g.hits = append(g.hits, i)
 			return nil
 		}
 	}
@@ -191,23 +203,23 @@ func (g *gatherer) content(ctx context.Context, o *object, e *Entry) error {
 		}()
 		defer func() { <-written }()
 	}
-	if err := g.read(ctx, fd, e); err != nil {
+	if err := g.read(ctx, fd, is); err != nil {
 		return o.fail("read", err)
 	}
-	if g.cache != nil && g.cache.trusts(&o.stat) && e.Size == o.stat.Size {
+	if g.cache != nil && g.cache.trusts(&o.stat) && is.size == o.stat.Size {
 		// The stamp is from before the first byte was read, so a file that was changed
 		// while it was read will not match it. The size differs from what was read if
 		// the file grows, or in procfs.
-		g.sums = append(g.sums, remembered{stampOf(&o.stat), e.Sum})
+		g.sums = append(g.sums, remembered{stampOf(&o.stat), is.sum})
 	}
 	if g.still {
-		return o.unchanged(fd, e.Size)
+		return o.unchanged(fd, is.size)
 	}
 	return nil
 }
 
 // read hashes a file to its end.
-func (g *gatherer) read(ctx context.Context, fd int, e *Entry) error {
+func (g *gatherer) read(ctx context.Context, fd int, is *sighting) error {
 	g.hash.Reset()
 	for ctx.Err() == nil {
 		var n int
@@ -219,11 +231,11 @@ func (g *gatherer) read(ctx context.Context, fd int, e *Entry) error {
 			return err
 		}
 		if n == 0 {
-			g.hash.Sum(e.Sum[:0])
+			g.hash.Sum(is.sum[:0])
 			return nil
 		}
 		g.hash.Write(g.buffer[:n])
-		e.Size += int64(n)
+		is.size += int64(n)
 	}
 	return ctx.Err()
 }

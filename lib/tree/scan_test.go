@@ -292,14 +292,13 @@ func TestScanNoticesASwappedFile(t *testing.T) {
 			plant(t, dir, map[string]string{"f": "1"})
 			ok(t, os.WriteFile(outside, []byte("2"), 0o644))
 			soon(t, func() {
-				err := walk(context.Background(), dir, func() visitor {
-					return func(_ context.Context, o *object) error {
-						if o.path == "." {
-							return nil
+				_, err := walk(context.Background(), dir, func() visitor[struct{}] {
+					return func(_ context.Context, o *object) (none struct{}, err error) {
+						if o.path != "." {
+							ok(t, swap(filepath.Join(dir, "f"), outside))
+							_, err = o.open()
 						}
-						ok(t, swap(filepath.Join(dir, "f"), outside))
-						_, err := o.open()
-						return err
+						return none, err
 					}
 				})
 				if !errors.Is(err, ErrChanged) && !errors.Is(err, unix.ELOOP) {

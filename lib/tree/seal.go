@@ -32,12 +32,12 @@ func Seal(ctx context.Context, dir string) (*Tree, error) {
 		return nil, err
 	}
 	few := len(t.Entries) <= fewObjects
-	err = walk(ctx, dir, func() visitor {
-		return func(_ context.Context, o *object) error {
+	_, err = walk(ctx, dir, func() visitor[struct{}] {
+		return func(_ context.Context, o *object) (none struct{}, err error) {
 			if o.is(unix.S_IFREG) || few && o.is(unix.S_IFDIR) {
-				return o.seal(few)
+				err = o.seal(few)
 			}
-			return nil
+			return none, err
 		}
 	})
 	if err == nil && !few {
@@ -57,18 +57,19 @@ func Seal(ctx context.Context, dir string) (*Tree, error) {
 // DropSpecial removes FIFOs, sockets and devices from dir, which [Seal] would refuse. It removes them
 // through their open directories (unlinkat(2)). After an error some may have been removed.
 func DropSpecial(ctx context.Context, dir string) error {
-	return walk(ctx, dir, func() visitor {
-		return func(_ context.Context, o *object) error {
+	_, err := walk(ctx, dir, func() visitor[struct{}] {
+		return func(_ context.Context, o *object) (none struct{}, _ error) {
 			switch o.stat.Mode & unix.S_IFMT {
 			case unix.S_IFREG, unix.S_IFDIR, unix.S_IFLNK:
-				return nil
+				return none, nil
 			}
 			if err := restart(func() error { return unix.Unlinkat(o.in.fd, o.name, 0) }); err != nil {
-				return o.fail("remove", err)
+				return none, o.fail("remove", err)
 			}
-			return nil
+			return none, nil
 		}
 	})
+	return err
 }
 
 // seal seals a file or a directory through its descriptor, so that a rename cannot redirect it to

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"hash/maphash"
 	"path"
 	"slices"
 	"time"
@@ -123,16 +124,13 @@ func (s *Stamps) Look(ctx context.Context, dir string, options ...Option) ([]Cha
 	for _, option := range options {
 		option(settings)
 	}
-	known := make(map[string]*sighting, len(s.objects))
-	sightings := make([]sighting, len(s.objects))
+	known := newIndex(len(s.objects))
 	for i := range s.objects {
-		sightings[i].stamped = &s.objects[i]
-		known[s.objects[i].path] = &sightings[i]
+		path := s.objects[i].path
+		known.insert(maphash.String(pathSeed, path), uint32(i), func(j uint32) bool { return s.objects[j].path == path })
 	}
-	var all []*watcher
-	err := walk(ctx, dir, func() visitor {
-		w := &watcher{gatherer: gatherer{scan: settings, hash: sha256.New()}, known: known}
-		all = append(all, w)
+	found, err := walk(ctx, dir, func() visitor[watched] {
+		w := &watcher{gatherer{scan: settings, hash: sha256.New()}, s.objects, known}
 		return w.visit
 	})
 	if errors.Is(err, unix.ENOENT) && gone(dir) {
@@ -142,55 +140,64 @@ func (s *Stamps) Look(ctx context.Context, dir string, options ...Option) ([]Cha
 		return nil, err
 	}
 	var changes []Change
-	for _, w := range all {
-		changes = append(changes, w.changes...)
-	}
-	for path, k := range known {
-		if !k.seen && k.flags&own == 0 {
-			changes = append(changes, Change{Path: path, Kind: Removed})
+	seen := make([]bool, len(s.objects))
+	found.each(func(is *watched) {
+		if is.was != 0 {
+			seen[is.was-1] = true
+		}
+		if is.change != nil {
+			changes = append(changes, *is.change)
+		}
+	})
+	for i := range s.objects {
+		if o := &s.objects[i]; !seen[i] && o.flags&own == 0 {
+			changes = append(changes, Change{Path: o.path, Kind: Removed})
 		}
 	}
 	slices.SortFunc(changes, func(a, b Change) int { return comparePaths(a.Path, b.Path) })
 	return condense(changes), nil
 }
 
+// pathSeed is the seed of the hashes of paths.
+var pathSeed = maphash.MakeSeed()
+
 func gone(dir string) bool {
 	return errors.Is(restart(func() error { return unix.Lstat(dir, new(unix.Stat_t)) }), unix.ENOENT)
 }
 
-// sighting is an object that Look expects, and whether it has been there. Each is visited once,
-// by one goroutine.
-type sighting struct {
-	*stamped
-	seen bool
+// watched is what Look finds of an object.
+type watched struct {
+	was    uint32 // 1 more than the number of the object that it was; 0 if it is new
+	change *Change
 }
 
 // watcher is the state of one goroutine of a look.
 type watcher struct {
 	gatherer
-	known   map[string]*sighting
-	changes []Change
+	objects []stamped
+	known   index
 }
 
-func (w *watcher) visit(ctx context.Context, o *object) error {
-	was := w.known[o.path]
+func (w *watcher) visit(ctx context.Context, o *object) (is watched, err error) {
+	i, ok := w.known.find(maphash.String(pathSeed, o.path), func(i uint32) bool { return w.objects[i].path == o.path })
 	switch {
-	case o.is(unix.S_IFDIR) && o.path != "." && w.leavesOut(o), was != nil && was.flags&own != 0:
-		return errPassOver
-	case was == nil:
-		w.changes = append(w.changes, Change{Path: o.path, Kind: Added})
-		return errPassOver
+	case o.is(unix.S_IFDIR) && o.path != "." && w.leavesOut(o), ok && w.objects[i].flags&own != 0:
+		return is, errPassOver
+	case !ok:
+		is.change = &Change{Path: o.path, Kind: Added}
+		return is, errPassOver
 	}
-	was.seen = true
-	same, err := w.same(ctx, o, was.stamped)
+	is.was = i + 1
+	was := &w.objects[i]
+	same, err := w.same(ctx, o, was)
 	if err != nil || same {
-		return err
+		return is, err
 	}
-	w.changes = append(w.changes, Change{o.path, Changed, o.is(unix.S_IFDIR)})
+	is.change = &Change{o.path, Changed, o.is(unix.S_IFDIR)}
 	if o.is(unix.S_IFDIR) && was.stamp[stampMode]&unix.S_IFMT != unix.S_IFDIR {
-		return errPassOver // one change is enough
+		return is, errPassOver // one change is enough
 	}
-	return nil
+	return is, nil
 }
 
 // same reports whether an object is what it was.
@@ -208,17 +215,17 @@ func (w *watcher) same(ctx context.Context, o *object, was *stamped) (bool, erro
 	if is != was.stamp {
 		return false, nil
 	}
-	e := Entry{}
+	var content sighting
 	var err error
 	switch o.stat.Mode & unix.S_IFMT {
 	case unix.S_IFREG:
-		err = w.content(ctx, o, &e)
+		err = w.content(ctx, o, &content)
 	case unix.S_IFLNK:
 		var target string
 		target, err = o.target()
-		e.Sum = sha256.Sum256([]byte(target))
+		content.sum = sha256.Sum256([]byte(target))
 	}
-	return e.Sum == was.sum, err
+	return content.sum == was.sum, err
 }
 
 // condense leaves out what other changes imply: what was in a directory that is removed or is
@@ -252,6 +259,9 @@ func condense(changes []Change) []Change {
 // An object is the length of its path in 4 bytes, the path, the flags, the numbers of its stamp,
 // and its sum; numbers are little-endian.
 const stampsHeader = "pipex stamps 1\n"
+
+// expectedPath is the usual length of a path, in bytes; it decides only how much memory is taken at once.
+const expectedPath = 24
 
 const stampedSize = 4 + 1 + 8*8 + sha256.Size
 
@@ -287,6 +297,7 @@ func DecodeStamps(data []byte) (*Stamps, error) {
 	}
 	s := &Stamps{}
 	text := string(data[len(stampsHeader):size]) // the paths share its memory
+	s.objects = make([]stamped, 0, len(text)/(stampedSize+expectedPath))
 	for text != "" {
 		if len(text) < stampedSize {
 			return nil, damaged

@@ -185,7 +185,9 @@ func BenchmarkLook(b *testing.B) {
 	data := stamps.Encode()
 	b.Run("walk", func(b *testing.B) {
 		for b.Loop() {
-			err := walk(b.Context(), dir, func() visitor { return func(context.Context, *object) error { return nil } })
+			_, err := walk(b.Context(), dir, func() visitor[struct{}] {
+				return func(context.Context, *object) (none struct{}, err error) { return none, nil }
+			})
 			if err != nil {
 				b.Fatal(err)
 			}

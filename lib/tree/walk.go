@@ -1,10 +1,14 @@
 package tree
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -20,23 +24,24 @@ const maxPath = 4 * unix.PathMax
 // ErrChanged says that an object was replaced, or a file was written to, while it was read.
 var ErrChanged = errors.New("changed while it was being read")
 
-// folder is an open directory. It stays open until everything directly in it has been visited. So a
-// walk needs about as many descriptors as there are levels with unvisited objects, and only two for a
-// chain of directories of any depth.
+// folder is an open directory. It stays open until all objects in it have been visited, and the
+// directories in it opened. So a walk needs about as many descriptors as there are levels with objects
+// to be visited, and only two for a chain of directories of any depth.
 type folder struct {
 	fd      int
 	prefix  string // the prefix of the paths in it: "" or "a/b/"
 	waiting atomic.Int64
 }
 
-func (f *folder) release() {
-	if f.waiting.Add(-1) == 0 && f.fd != unix.AT_FDCWD {
+// release says that n objects need the folder no more.
+func (f *folder) release(n int) {
+	if n > 0 && f.waiting.Add(-int64(n)) == 0 && f.fd != unix.AT_FDCWD {
 		unix.Close(f.fd)
 	}
 }
 
-// object is a name in an open directory and, once it is visited, the last result of fstatat(2) or
-// fstat(2) for it.
+// object is a name in an open directory and the last result of fstatat(2) or fstat(2) for it. It is
+// valid only during the call of the visitor.
 type object struct {
 	in   *folder
 	name string
@@ -79,137 +84,272 @@ func (o *object) open() (fd int, err error) {
 	return fd, nil
 }
 
-// walker is a stack of the objects that are still to be visited. With a stack, a walk finishes a
-// directory before it opens the next one.
-type walker struct {
+// listing is a directory whose names have been read, and what a walk has found there.
+type listing[T any] struct {
+	folder
+	paths []string      // of the objects in it, sorted by name
+	found []T           // what the visitor returned for each
+	below []*listing[T] // the content of those that are directories
+}
+
+// each calls f with what the visitor returned for each object, sorted by path.
+func (l *listing[T]) each(f func(*T)) {
+	var waiting []int // directories whose content comes later: "a-" stands between "a" and "a/b"
+	emit := func() {
+		last := len(waiting) - 1
+		below := l.below[waiting[last]]
+		waiting = waiting[:last]
+		below.each(f)
+	}
+	for i, path := range l.paths {
+		for len(waiting) > 0 && contentBefore(l.paths[waiting[len(waiting)-1]], path) {
+			emit()
+		}
+		f(&l.found[i])
+		if l.below[i] != nil {
+			waiting = append(waiting, i)
+		}
+	}
+	for len(waiting) > 0 {
+		emit()
+	}
+}
+
+// contentBefore reports whether what is in dir is sorted before path, which is after dir itself.
+func contentBefore(dir, path string) bool {
+	return !strings.HasPrefix(path, dir) || path[len(dir)] > '/'
+}
+
+// count returns the number of objects in l and below.
+func (l *listing[T]) count() int {
+	n := len(l.paths)
+	for _, below := range l.below {
+		if below != nil {
+			n += below.count()
+		}
+	}
+	return n
+}
+
+// task is a part of a walk: a directory to be listed, or some objects in it to be visited.
+type task[T any] struct {
+	in        *listing[T]
+	from, to  int
+	directory *object // if not nil, in.paths[from] is this directory
+}
+
+// walker is a stack of tasks. With a stack, a walk finishes a directory before it opens the next one.
+type walker[T any] struct {
 	mu      sync.Mutex
 	changed sync.Cond
-	todo    []*object
+	todo    []task[T]
 	busy    int // workers that may still add to todo
 	failed  bool
+	idle    atomic.Int32 // workers that wait for a task; changed under mu
 }
 
 // errPassOver is returned by a visitor for a directory whose content must be skipped.
 var errPassOver = errors.New("pass over")
 
 // visitor is called once for each object.
-type visitor func(context.Context, *object) error
+type visitor[T any] func(context.Context, *object) (T, error)
 
-// walk visits root and everything below it, a directory before its content and otherwise in any order.
-// It uses as many goroutines as there are processors. visit is called once for each before the walk
-// begins, and makes its visitor. A walk follows no symbolic link, not even root, and ends with the
-// first error.
-func walk(ctx context.Context, root string, visit func() visitor) error {
+// walk visits root and everything below it, a directory before its content and otherwise in any order,
+// and returns what the visitor returned, for [listing.each]. It uses as many goroutines as there are
+// processors. visit is called once for each before the walk begins, and makes its visitor. A walk
+// follows no symbolic link, not even root, and ends with the first error; then objects that were not
+// visited have the zero value.
+func walk[T any](ctx context.Context, root string, visit func() visitor[T]) (*listing[T], error) {
 	workers := runtime.GOMAXPROCS(0)
-	w := &walker{busy: workers}
+	top := &listing[T]{folder: folder{fd: unix.AT_FDCWD}, paths: []string{"."}, found: make([]T, 1), below: make([]*listing[T], 1)}
+	top.waiting.Store(1)
+	w := &walker[T]{busy: workers, todo: []task[T]{{in: top, to: 1}}}
 	w.changed.L = &w.mu
-	w.todo = []*object{{in: &folder{fd: unix.AT_FDCWD}, name: root, path: "."}}
 	g, ctx := errgroup.WithContext(ctx)
 	for range workers {
 		v := visit()
-		g.Go(func() error { return w.work(ctx, v) })
+		g.Go(func() error { return w.work(ctx, root, v) })
 	}
 	err := g.Wait()
-	for _, o := range w.todo {
-		o.in.release()
+	for _, t := range w.todo {
+		t.in.release(t.to - t.from)
+	}
+	return top, err
+}
+
+func (w *walker[T]) work(ctx context.Context, root string, visit visitor[T]) (err error) {
+	o := &object{name: root} // only the first object has this name
+	var more []task[T]
+	for t, ok := w.exchange(nil, nil); ok; t, ok = w.exchange(more, err) {
+		more, err = w.do(ctx, t, o, visit)
 	}
 	return err
 }
 
-func (w *walker) work(ctx context.Context, visit visitor) (err error) {
-	var below []*object
-	for o := w.exchange(nil, nil); o != nil; o = w.exchange(below, err) {
-		below, err = o.look(ctx, visit)
-	}
-	return err
-}
-
-// exchange takes what a worker found in its last object, and returns the next object, or nil if there
-// will be no more. It does both under one lock, since the workers compete for that lock.
-func (w *walker) exchange(below []*object, err error) *object {
+// exchange takes the tasks that a worker's last one has led to, and returns the next one, or false if
+// there will be no more. It does both under one lock, since the workers compete for that lock.
+func (w *walker[T]) exchange(more []task[T], err error) (t task[T], ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.busy--
-	w.todo = append(w.todo, below...)
 	w.failed = w.failed || err != nil
-	if len(below) > 0 || w.busy == 0 || w.failed {
+	w.add(more...)
+	if w.busy == 0 || w.failed {
 		w.changed.Broadcast()
 	}
 	for len(w.todo) == 0 && w.busy > 0 && !w.failed {
+		w.idle.Add(1)
 		w.changed.Wait()
 	}
 	if len(w.todo) == 0 || w.failed {
-		return nil
+		return t, false
 	}
 	w.busy++
 	last := len(w.todo) - 1
-	o := w.todo[last]
+	t = w.todo[last]
+	w.todo[last] = task[T]{}
 	w.todo = w.todo[:last]
-	return o
+	return t, true
 }
 
-// look visits one object and returns the objects in it.
-func (o *object) look(ctx context.Context, visit visitor) ([]*object, error) {
-	defer o.in.release()
-	if err := ctx.Err(); err != nil {
-		return nil, err
+// add adds tasks, and wakes the workers that wait for one. The caller holds mu.
+func (w *walker[T]) add(more ...task[T]) {
+	w.todo = append(w.todo, more...)
+	if len(more) > 0 && w.idle.Load() > 0 {
+		w.idle.Store(0)
+		w.changed.Broadcast()
 	}
-	err := restart(func() error { return unix.Fstatat(o.in.fd, o.name, &o.stat, unix.AT_SYMLINK_NOFOLLOW) })
-	if err != nil {
-		return nil, o.fail("read", err)
-	}
-	err = visit(ctx, o)
-	if err == errPassOver {
-		return nil, nil
-	}
-	if err != nil || !o.is(unix.S_IFDIR) {
-		return nil, err
-	}
-	return o.list()
 }
 
-// list opens a directory and returns the objects in it.
-func (o *object) list() ([]*object, error) {
+// slow is from which size on, in bytes, a file that is read takes so long that others in the same
+// directory are left to other workers at once.
+const slow = 64 << 10
+
+// do does a task, and returns those that it leads to. It gives a part of the task away if another
+// worker has nothing to do.
+func (w *walker[T]) do(ctx context.Context, t task[T], o *object, visit visitor[T]) (more []task[T], err error) {
+	if t.directory != nil {
+		below, err := w.list(t.directory)
+		t.in.release(1)
+		if err != nil {
+			return nil, err
+		}
+		t.in.below[t.from] = below
+		t = task[T]{in: below, to: len(below.paths)}
+	}
+	l, done := t.in, 0
+	defer func() {
+		if err != nil {
+			done = t.to - t.from - len(more)
+			for _, m := range more {
+				m.in.release(1)
+			}
+			more = nil
+		}
+		l.release(done)
+	}()
+	give := func(i int) {
+		w.mu.Lock()
+		w.add(task[T]{in: l, from: i, to: t.to})
+		w.mu.Unlock()
+		t.to = i
+	}
+	for i := t.from; i < t.to; i++ {
+		if err := ctx.Err(); err != nil {
+			return more, err
+		}
+		if left := t.to - i; left > 1 && w.idle.Load() > 0 {
+			give(t.to - left/2)
+		}
+		o.in, o.path = &l.folder, l.paths[i]
+		if l.fd != unix.AT_FDCWD {
+			o.name = o.path[len(l.prefix):]
+		}
+		err := restart(func() error { return unix.Fstatat(o.in.fd, o.name, &o.stat, unix.AT_SYMLINK_NOFOLLOW) })
+		if err != nil {
+			return more, o.fail("read", err)
+		}
+		if i+1 < t.to && o.stat.Size >= slow && o.is(unix.S_IFREG) {
+			give(i + 1)
+		}
+		l.found[i], err = visit(ctx, o)
+		switch {
+		case err == nil && o.is(unix.S_IFDIR):
+			directory := *o
+			more = append(more, task[T]{in: l, from: i, to: i + 1, directory: &directory})
+		case err == nil, err == errPassOver:
+			done++
+		default:
+			return more, err
+		}
+	}
+	return more, nil
+}
+
+// list opens a directory and reads the names in it.
+func (w *walker[T]) list(o *object) (*listing[T], error) {
 	fd, err := o.open()
 	if err != nil {
 		return nil, err
 	}
-	dir := &folder{fd: fd}
-	dir.waiting.Store(1)
-	defer dir.release()
+	l := &listing[T]{folder: folder{fd: fd}}
+	l.waiting.Store(1)
+	defer l.release(1)
 	if o.path != "." {
-		dir.prefix = o.path + "/"
+		l.prefix = o.path + "/"
 	}
-	names, err := readNames(fd)
-	if err != nil {
+	if l.paths, err = readPaths(fd, l.prefix); err != nil {
 		return nil, o.fail("list", err)
 	}
-	below := make([]*object, len(names))
-	for i, name := range names {
-		path := dir.prefix + name
+	for _, path := range l.paths {
 		if len(path) > maxPath {
 			return nil, fmt.Errorf("cannot read %.100q...: its path is longer than %d bytes: %w", path, maxPath, unix.ENAMETOOLONG)
 		}
-		below[i] = &object{in: dir, name: path[len(dir.prefix):], path: path}
 	}
-	dir.waiting.Add(int64(len(below)))
-	return below, nil
+	l.found, l.below = make([]T, len(l.paths)), make([]*listing[T], len(l.paths))
+	l.waiting.Add(int64(len(l.paths)))
+	return l, nil
 }
 
-// readNames returns the names in an open directory (getdents64(2)), without "." and "..".
-func readNames(fd int) (names []string, err error) {
+// readPaths returns the names in an open directory (getdents64(2)), without "." and "..", sorted, and
+// with a prefix. The paths share one piece of memory.
+func readPaths(fd int, prefix string) ([]string, error) {
 	buffer := make([]byte, 32<<10) // as glibc's readdir(3)
+	var all []byte
+	var ends []int
 	for {
 		var n int
 		err := restart(func() (err error) {
 			n, err = unix.ReadDirent(fd, buffer)
 			return err
 		})
-		if err != nil || n <= 0 {
-			return names, err
+		if err != nil {
+			return nil, err
 		}
-		_, _, names = unix.ParseDirent(buffer[:n], -1, names)
+		if n <= 0 {
+			break
+		}
+		// linux_dirent64: 8 bytes inode, 8 offset, 2 length of the record, 1 type, the name, zeros.
+		for entry := buffer[:n]; len(entry) > 19; {
+			size := int(binary.NativeEndian.Uint16(entry[16:]))
+			name := entry[19:size]
+			if end := bytes.IndexByte(name, 0); end >= 0 {
+				name = name[:end]
+			}
+			if string(name) != "." && string(name) != ".." {
+				all = append(append(all, prefix...), name...)
+				ends = append(ends, len(all))
+			}
+			entry = entry[size:]
+		}
 	}
+	text := string(all)
+	paths := make([]string, len(ends))
+	for i, start := 0, 0; i < len(ends); i++ {
+		paths[i], start = text[start:ends[i]], ends[i]
+	}
+	slices.SortFunc(paths, func(a, b string) int { return strings.Compare(a[len(prefix):], b[len(prefix):]) })
+	return paths, nil
 }
 
 // restart repeats a system call that a signal has interrupted. Go's runtime sets SA_RESTART, but network
