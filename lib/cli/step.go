@@ -52,6 +52,7 @@ func StepFlags() []cli.Flag {
 		&cli.StringFlag{Name: "shm-size", Usage: "`SIZE` of /dev/shm (64m)"},
 		&cli.StringFlag{Name: "log-max", Usage: "keep only the first `SIZE` of each exec's stdout, and of its stderr"},
 		&cli.BoolFlag{Name: "no-init", Usage: "run the command as process 1, without tini"},
+		&cli.BoolFlag{Name: "32-bit", Usage: "let programs run, too, that are for the machine's 32-bit variant"},
 		&cli.StringSliceFlag{Name: "device", Usage: "device by its CDI name, `VENDOR/CLASS=NAME`"},
 		&cli.StringSliceFlag{Name: "cap-add", Usage: "give the step a `CAPABILITY`, such as NET_RAW, or ALL"},
 		&cli.StringSliceFlag{Name: "cap-drop", Usage: "take a `CAPABILITY` from the step, or ALL"},
@@ -188,7 +189,7 @@ func (c *Call) override(s *step.Spec) {
 	if c.IsSet("timeout") {
 		s.Timeout = step.Duration(c.Duration("timeout"))
 	}
-	for name, field := range map[string]*bool{"no-init": &s.NoInit, "read-only": &s.ReadOnly, "userns": &s.Userns} {
+	for name, field := range map[string]*bool{"no-init": &s.NoInit, "read-only": &s.ReadOnly, "32-bit": &s.Bits32, "userns": &s.Userns} {
 		if c.IsSet(name) {
 			*field = c.Bool(name)
 		}

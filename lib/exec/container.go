@@ -39,7 +39,7 @@ func (x *execution) container() (*oci.Container, error) {
 		Object: containerd.Object{ID: m.Container.ID, Owner: containerd.Owner{
 			Workspace: x.ws.ID, Workdir: x.ws.Root, Run: x.run.ID, Step: m.StepID, Version: version.String(),
 		}},
-		Step: &m.Pinned, ChainID: m.Container.ChainID,
+		Step: &m.Pinned, ChainID: m.Container.ChainID, Architecture: m.Container.Architecture,
 		Args: slices.Concat(m.Container.Entrypoint, m.Cmd), Env: x.variables(),
 		Network:  x.network(),
 		Writable: []string{x.run.Artifacts()},

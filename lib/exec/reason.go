@@ -20,6 +20,8 @@ func (x *execution) reason() string {
 			return "killed for want of memory at " + size(l.MemoryBytes)
 		}
 		return "killed for want of memory"
+	case r.Signal == "SIGSYS" && !x.meta.Bits32:
+		return "ended by SIGSYS; a 32-bit program needs pipex-prepare --32-bit"
 	case r.Signal != "":
 		return "ended by " + r.Signal
 	}

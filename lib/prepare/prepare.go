@@ -201,7 +201,7 @@ func (d *decision) lease(ctx context.Context, m *workspace.Meta) (leased func() 
 	o := containerd.Object{ID: owner.NewID(), Owner: owner}
 	m.Container = &workspace.Container{
 		ID: o.ID, Namespace: d.client.Namespace, Snapshotter: d.client.Snapshotter,
-		ChainID: d.image.ChainID, Entrypoint: d.image.Entrypoint, Env: d.image.Env,
+		ChainID: d.image.ChainID, Architecture: d.image.Architecture, Entrypoint: d.image.Entrypoint, Env: d.image.Env,
 	}
 	done := make(chan error, 1)
 	go func() { done <- d.client.Lease(ctx, o, d.image.Digest) }()

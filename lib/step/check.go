@@ -142,6 +142,7 @@ func (s *Spec) container() string {
 		{s.ReadOnly, "--read-only"},
 		{s.Userns, "--userns"},
 		{s.NoInit, "--no-init"},
+		{s.Bits32, "--32-bit"},
 		{len(s.Sources) > 0, "a source"},
 		{len(s.Tmpfs) > 0, "a tmpfs"},
 		{len(s.Secrets) > 0, "a secret"},

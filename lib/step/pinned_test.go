@@ -26,7 +26,7 @@ func recorded(t *testing.T, p *Pinned) *Pinned {
 func TestPin(t *testing.T) {
 	options := Options{
 		Platform: "linux/arm64", Cmd: []string{"sh"}, Entrypoint: &[]string{"e"}, Env: map[string]string{"A": "1"}, Cwd: "/w", User: "1",
-		Output: "/o", Hostname: "h", Network: NetworkBridge, ReadOnly: true, NoInit: true, Secrets: []Secret{{Name: "S"}},
+		Output: "/o", Hostname: "h", Network: NetworkBridge, ReadOnly: true, NoInit: true, Bits32: true, Secrets: []Secret{{Name: "S"}},
 		Devices: []string{"v/c=1"}, CapAdd: []string{"CAP_NET_RAW"}, CapDrop: []string{"ALL"},
 	}
 	caches := []Cache{{Name: "c", Path: "/c", ReadOnly: true}, {Name: "b", Path: "/b", Exclusive: true}}

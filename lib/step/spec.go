@@ -81,6 +81,9 @@ type Options struct {
 	ReadOnly bool `json:"readOnly,omitempty" fingerprint:"readOnly" label:"read-only"`
 	// NoInit runs the command as process 1. Without it an init is process 1.
 	NoInit bool `json:"noInit,omitempty" fingerprint:"-" why:"an init only forwards signals and reaps orphans"`
+	// Bits32 also lets programs run that are built for the 32-bit variant of the machine's
+	// processor. Those of an image for that variant always may.
+	Bits32 bool `json:"32bit,omitempty" fingerprint:"32bit" label:"32-bit programs"`
 	// Secrets are the names and sources of the step's secrets; their values are
 	// recorded nowhere.
 	Secrets []Secret `json:"secrets,omitempty" fingerprint:"secrets"`

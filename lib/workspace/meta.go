@@ -110,6 +110,8 @@ type Container struct {
 	Snapshotter string `json:"snapshotter"`
 	// ChainID is the name of the snapshot of the image's layers.
 	ChainID string `json:"chainId"`
+	// Architecture is the processor that the image is for, in Go's words.
+	Architecture string `json:"architecture,omitempty"`
 	// Entrypoint is the entrypoint; the container runs it followed by the command.
 	Entrypoint []string `json:"entrypoint,omitempty"`
 	// Env are the image's variables, as NAME=VALUE. The step's own override them.

@@ -10,6 +10,8 @@ type Image struct {
 	ID string
 	// ChainID is the name of the snapshot of all its layers.
 	ChainID string
+	// Architecture is the processor that the image is for, in Go's words.
+	Architecture string
 	// The image's settings for the process.
 	Entrypoint, Cmd, Env []string
 	Cwd, User            string

@@ -209,7 +209,7 @@ func (r *resolver) open(ctx context.Context, record images.Image) (*Image, error
 		return nil, err
 	}
 	return &Image{
-		Digest: record.Target.Digest.String(), ID: config.Digest.String(), ChainID: chain,
+		Digest: record.Target.Digest.String(), ID: config.Digest.String(), ChainID: chain, Architecture: spec.Architecture,
 		Entrypoint: spec.Config.Entrypoint, Cmd: spec.Config.Cmd, Env: spec.Config.Env,
 		Cwd: spec.Config.WorkingDir, User: spec.Config.User,
 	}, nil

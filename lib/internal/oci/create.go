@@ -29,6 +29,9 @@ type Container struct {
 	Step *step.Pinned
 	// ChainID is the name of the snapshot of the image's layers.
 	ChainID string
+	// Architecture is the processor that the image is for, in Go's words; empty if that is
+	// not known.
+	Architecture string
 	// Args is the command including the entrypoint. Env are all its variables, as K=V.
 	Args, Env []string
 	// Network is the container's network. NetworkNamespace is the path of the namespace

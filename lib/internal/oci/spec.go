@@ -96,7 +96,7 @@ func runtimeSpec(ctx context.Context, c *containerd.Client, cfg *Container) (*oc
 	if len(p.Devices) > 0 {
 		opts = append(opts, withDevices(p.Devices))
 	}
-	opts = append(opts, withSeccomp)
+	opts = append(opts, withSeccomp(p.Bits32 || cfg.Architecture != "" && cfg.Architecture == variants[runtime.GOARCH]))
 	record := &containers.Container{ID: cfg.ID, Snapshotter: c.Snapshotter, SnapshotKey: cfg.ID}
 	return oci.GenerateSpec(ctx, c, record, opts...)
 }
@@ -231,19 +231,31 @@ func withHostSysfs(_ context.Context, _ oci.Client, _ *containers.Container, s *
 	return nil
 }
 
-// withSeccomp applies docker's profile for the host's architecture and its 32-bit variant.
-// Programs of other architectures are killed. x32 is left out: each architecture costs
-// milliseconds per exec, and no distribution is built for x32.
-func withSeccomp(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
-	s.Linux.Seccomp = seccomp.DefaultProfile(s)
-	switch runtime.GOARCH {
-	case "amd64":
-		s.Linux.Seccomp.Architectures = []specs.Arch{specs.ArchX86_64, specs.ArchX86}
-	case "arm64":
-		s.Linux.Seccomp.Architectures = []specs.Arch{specs.ArchAARCH64, specs.ArchARM}
+// withSeccomp applies docker's profile for the machine's processor and, if both, for its
+// 32-bit variant. The kernel kills programs that are built for another one (SIGSYS). Each
+// architecture costs milliseconds per exec: the variant as many as the rest of the profile.
+func withSeccomp(both bool) oci.SpecOpts {
+	return func(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
+		s.Linux.Seccomp = seccomp.DefaultProfile(s)
+		if own := architectures[runtime.GOARCH]; own != nil && both {
+			s.Linux.Seccomp.Architectures = own
+		} else if own != nil {
+			s.Linux.Seccomp.Architectures = own[:1]
+		}
+		return nil
 	}
-	return nil
 }
+
+// architectures are those of a processor's programs, by Go's name of it: its own and its
+// 32-bit variant, of which Go's names are in variants. x32 is left out: no distribution is
+// built for it.
+var (
+	architectures = map[string][]specs.Arch{
+		"amd64": {specs.ArchX86_64, specs.ArchX86},
+		"arm64": {specs.ArchAARCH64, specs.ArchARM},
+	}
+	variants = map[string]string{"amd64": "386", "arm64": "arm"}
+)
 
 // withUser looks up the user in the container's root file system and, unless a group is
 // given, its groups.

@@ -77,14 +77,26 @@ func TestSpecKeepsFromTheStep(t *testing.T) {
 	}
 }
 
-// The profile is of the host's architecture and its 32-bit one alone, and has each once.
+// The profile is for the machine's processor, and for its 32-bit variant only if that is asked
+// for or the image is for it.
 func TestSeccompArchitectures(t *testing.T) {
 	want := map[string][]specs.Arch{"amd64": {specs.ArchX86_64, specs.ArchX86}, "arm64": {specs.ArchAARCH64, specs.ArchARM}}[runtime.GOARCH]
 	if want == nil {
 		t.Skip(runtime.GOARCH)
 	}
-	if got := built(t, decided(nil)).Linux.Seccomp.Architectures; !slices.Equal(got, want) {
-		t.Errorf("%q, want %q", got, want)
+	for _, c := range []struct {
+		asked bool
+		image string
+		want  []specs.Arch
+	}{
+		{false, "", want[:1]}, {false, runtime.GOARCH, want[:1]}, {false, "s390x", want[:1]}, {true, "", want}, {true, runtime.GOARCH, want},
+		{false, map[string]string{"amd64": "386", "arm64": "arm"}[runtime.GOARCH], want},
+	} {
+		cfg := decided(func(p *step.Pinned) { p.Bits32 = c.asked })
+		cfg.Architecture = c.image
+		if got := built(t, cfg).Linux.Seccomp.Architectures; !slices.Equal(got, c.want) {
+			t.Errorf("asked %t, image %q: %q, want %q", c.asked, c.image, got, c.want)
+		}
 	}
 }
 
