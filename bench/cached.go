@@ -16,7 +16,7 @@ var cachedRow = row{
 		if err := os.Mkdir(tree, 0o777); err != nil {
 			return nil, err
 		}
-		if err := s.settled(files(tree, n)); err != nil {
+		if err := s.settled(s.files(tree, n)); err != nil {
 			return nil, err
 		}
 		c := contest{
@@ -42,7 +42,8 @@ var cachedRow = row{
 			return []contest{c}, nil
 		}
 		status := func(args ...string) error {
-			return s.call(tree, append([]string{"git", "--git-dir", git, "--work-tree", tree}, args...)...)
+			// A repository that is packed in the background is no quiet peer.
+			return s.call(tree, append([]string{"git", "--git-dir", git, "--work-tree", tree, "-c", "gc.auto=0", "-c", "maintenance.auto=false"}, args...)...)
 		}
 		err := errors.Join(status("init", "-q"), status("add", "-A"),
 			status("-c", "user.name=bench", "-c", "user.email=bench@localhost", "commit", "-q", "-m", "tree"), status("status"))

@@ -12,28 +12,28 @@ import (
 var commitRow = row{
 	name: "commit", about: "commit of 100,000 files, and of one file of 4 GiB", rounds: 5,
 	contests: func(s *site) ([]contest, error) {
-		large, err := s.large()
-		if err != nil {
-			return nil, err
-		}
-		return []contest{s.many(), large}, nil
+		large, err := s.large("commit of one large file", s.size(4096, 16))
+		return []contest{
+			s.many("commit of many files", s.settled, limits(0.2)), large,
+			s.many("commit of many new files", same, nil), s.written("commit of one new file", s.size(1024, 16)),
+		}, err
 	},
 }
 
-// many is commit of many files, which have just been written, and of which git add has a
-// copy.
-func (s *site) many() contest {
+// many is commit of many files, of which git add has a copy. ready is called when they have
+// been written.
+func (s *site) many(name string, ready func(error) error, git map[string]float64) contest {
 	n := s.size(100_000, 300)
-	dir, git := filepath.Join(s.dir, "many"), filepath.Join(s.dir, "many.git")
+	dir, repository := filepath.Join(s.dir, "many"), filepath.Join(s.dir, "many.git")
 	write := func() error {
 		if err := os.MkdirAll(dir, 0o777); err != nil {
 			return err
 		}
-		return s.settled(files(dir, n))
+		return ready(s.files(dir, n))
 	}
-	remove := func() error { return s.call("", "rm", "-rf", dir, git) }
+	remove := func() error { return s.settled(s.call("", "rm", "-rf", dir, repository)) }
 	c := contest{
-		name: "commit of many files",
+		name: name,
 		ours: func(b binaries) measure.Subject {
 			w, run := s.open(b), ""
 			return measure.Subject{
@@ -42,13 +42,10 @@ func (s *site) many() contest {
 					if run, err = w.run("prepare"); err != nil {
 						return err
 					}
-					return s.settled(files(w.artifacts(run), n))
+					return ready(s.files(w.artifacts(run), n))
 				},
-				Do: func(*measure.Sample) error {
-					_, err := w.run("commit", run)
-					return err
-				},
-				After: w.prune,
+				Do:    func(*measure.Sample) error { return w.verb("commit", run) },
+				After: func() error { return s.settled(w.prune()) },
 			}
 		},
 		peers: []peer{{Subject: measure.Subject{
@@ -67,16 +64,18 @@ func (s *site) many() contest {
 				if err := write(); err != nil {
 					return err
 				}
-				return s.call(dir, "git", "--git-dir", git, "init", "-q")
+				return s.call(dir, "git", "--git-dir", repository, "init", "-q")
 			},
 			Do: func(*measure.Sample) error {
-				return s.call(dir, "git", "--git-dir", git, "--work-tree", dir, "add", "-A")
+				return s.call(dir, "git", "--git-dir", repository, "--work-tree", dir, "add", "-A")
 			},
 			After: remove,
-		}, limits(0.2)})
+		}, git})
 	}
 	return c
 }
+
+func same(err error) error { return err }
 
 // settled lets the disk come to rest, so that no subject pays for what was written for it
 // before, or for another one.
@@ -87,19 +86,23 @@ func (s *site) settled(err error) error {
 	return s.call("", "sync")
 }
 
-// large is commit of one file. All subjects read the same one, from memory where that is
-// large enough: it moves into a run and back.
-func (s *site) large() (contest, error) {
+// noise writes a file that no file system can store in less.
+func (s *site) noise(file string, mib int) error {
+	return s.call("", "dd", "if=/dev/urandom", "of="+file, "bs=1M", fmt.Sprint("count=", mib), "status=none")
+}
+
+// large is commit of one file that is on the disk. All subjects read the same one, from memory
+// where that is large enough: it moves into a run and back.
+func (s *site) large(name string, mib int) (contest, error) {
 	file := filepath.Join(s.dir, "large")
-	mib := s.size(4096, 16)
-	if err := s.settled(s.call("", "sh", "-c", fmt.Sprintf("openssl enc -aes-128-ctr -K 0 -iv 0 -in /dev/zero 2>/dev/null | head -c %dM >%s", mib, file))); err != nil {
+	if err := s.settled(s.noise(file, mib)); err != nil {
 		return contest{}, err
 	}
 	hash := func(name string, args ...string) measure.Subject {
 		return measure.Subject{Name: name, Do: func(*measure.Sample) error { return s.call("", append(args, file)...) }}
 	}
 	c := contest{
-		name: "commit of one large file", warm: true,
+		name: name, warm: true,
 		ours: func(b binaries) measure.Subject {
 			w, run := s.open(b), ""
 			return measure.Subject{
@@ -110,10 +113,7 @@ func (s *site) large() (contest, error) {
 					}
 					return s.settled(os.Rename(file, filepath.Join(w.artifacts(run), "large")))
 				},
-				Do: func(*measure.Sample) error {
-					_, err := w.run("commit", run)
-					return err
-				},
+				Do: func(*measure.Sample) error { return w.verb("commit", run) },
 				After: func() error {
 					if err := os.Rename(filepath.Join(w.path, "default", "runs", run, "artifacts", "large"), file); err != nil {
 						return err
@@ -128,4 +128,32 @@ func (s *site) large() (contest, error) {
 		c.peers = append(c.peers, peer{hash("openssl dgst -sha256", "openssl", "dgst", "-sha256"), limits(1.1)})
 	}
 	return c, nil
+}
+
+// written is commit of one file that has just been written, and is not on the disk.
+func (s *site) written(name string, mib int) contest {
+	file := filepath.Join(s.dir, "written")
+	return contest{
+		name: name,
+		ours: func(b binaries) measure.Subject {
+			w, run := s.open(b), ""
+			return measure.Subject{
+				Name: "pipex-commit",
+				Before: func() (err error) {
+					if run, err = w.run("prepare"); err != nil {
+						return err
+					}
+					return s.noise(filepath.Join(w.artifacts(run), "written"), mib)
+				},
+				Do:    func(*measure.Sample) error { return w.verb("commit", run) },
+				After: func() error { return s.settled(w.prune()) },
+			}
+		},
+		peers: []peer{{Subject: measure.Subject{
+			Name:   "sha256sum, then sync",
+			Before: func() error { return s.noise(file, mib) },
+			Do:     func(*measure.Sample) error { return s.call("", "sh", "-c", "sha256sum "+file+" && sync "+file) },
+			After:  func() error { return s.settled(os.Remove(file)) },
+		}}},
+	}
 }

@@ -61,6 +61,9 @@ func (w *workdir) runs() error {
 		return err
 	}
 	for _, run := range found {
+		if err := w.ctx.Err(); err != nil {
+			return err
+		}
 		for i := range 15 {
 			if err := os.WriteFile(filepath.Join(run.Artifacts(), fmt.Sprint("f", i)), []byte("an artifact\n"), 0o444); err != nil {
 				return err

@@ -46,7 +46,7 @@ func run(ctx context.Context, o options, names []string) (err error) {
 	if err != nil {
 		return err
 	}
-	s := &site{options: o, meter: meter, bin: binaries(o.bin), said: map[string]bool{}}
+	s := &site{options: o, ctx: ctx, meter: meter, bin: binaries(o.bin), said: map[string]bool{}}
 	home := filepath.Join(dir, "containerd")
 	defer func() {
 		s.meter = meter.Heedless()
@@ -60,10 +60,16 @@ func run(ctx context.Context, o options, names []string) (err error) {
 	}
 	commit, why := s.keepable()
 	var figures []report.Figure
+	var failed error // the rows after one that fails are measured all the same
 	for _, r := range measured {
 		f, err := s.measure(dir, r)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if err != nil {
-			return fmt.Errorf("%s: %w", r.name, err)
+			say("%s failed: %v", r.name, err)
+			failed = errors.Join(failed, fmt.Errorf("row %q failed: %w", r.name, err))
+			continue
 		}
 		figures = append(figures, f...)
 		for _, line := range f {
@@ -72,9 +78,9 @@ func run(ctx context.Context, o options, names []string) (err error) {
 	}
 	if why != "" {
 		say("the results are not kept: %s", why)
-		return nil
+		return failed
 	}
-	return s.record(figures, commit)
+	return errors.Join(failed, s.record(figures, commit))
 }
 
 // measure runs all contests of a row.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -15,6 +16,7 @@ import (
 // the image busybox.
 type site struct {
 	options
+	ctx     context.Context
 	meter   *measure.Meter
 	dir     string // of the row
 	address string

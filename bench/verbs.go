@@ -68,10 +68,13 @@ func (w *workdir) artifacts(run string) string {
 
 // files makes n files in dir, a thousand in each directory below it, that differ from each
 // other. They have 1 KiB, as sources may.
-func files(dir string, n int) error {
+func (s *site) files(dir string, n int) error {
 	for i := range n {
 		below := filepath.Join(dir, fmt.Sprint("d", i/1000))
 		if i%1000 == 0 {
+			if err := s.ctx.Err(); err != nil {
+				return err
+			}
 			if err := os.MkdirAll(below, 0o777); err != nil {
 				return err
 			}
