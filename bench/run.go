@@ -50,6 +50,7 @@ func run(ctx context.Context, o options, names []string) (err error) {
 	home := filepath.Join(dir, "containerd")
 	defer func() {
 		s.meter = meter.Heedless()
+		s.meter.End() // an interrupted command's reaper needs containerd
 		err = errors.Join(err, s.call("", "pipex-containerd", "stop", "--purge", home), os.RemoveAll(dir))
 	}()
 	if err := s.environment(); err != nil {

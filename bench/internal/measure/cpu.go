@@ -81,6 +81,18 @@ func (m *Meter) Settle() error {
 	}
 }
 
+// End waits as Settle does, and then kills what is left, also what that leaves behind.
+func (m *Meter) End() {
+	for range 3 {
+		if m.Settle() == nil {
+			return
+		}
+		for _, pid := range m.children() {
+			syscall.Kill(pid, syscall.SIGKILL)
+		}
+	}
+}
+
 // children returns the children of this process except the daemon.
 func (m *Meter) children() (found []int) {
 	me := strconv.Itoa(os.Getpid())
