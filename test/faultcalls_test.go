@@ -136,6 +136,7 @@ func TestFaultAtEachCall(t *testing.T) {
 	for _, s := range scenarios {
 		t.Run(s.verb, func(t *testing.T) {
 			b := newWorkbench(t, t.TempDir())
+			b.index()
 			verb := func(operands []string) []string {
 				return append([]string{filepath.Join(verbs(t), "pipex-"+s.verb)}, operands...)
 			}
@@ -175,6 +176,7 @@ func TestFaultAtEachCall(t *testing.T) {
 					b.must("pipex-prune", "--older-than", "0s", "--staging")
 					b.verified()
 					b.agreed()
+					b.indexed()
 					b.swept()
 					if t.Failed() {
 						t.Fatalf("after %s: status %d: %s", inject, status, stderr)

@@ -38,6 +38,7 @@ func TestFaultKilled(t *testing.T) {
 	random := dice(t)
 	b := newWorkbench(t, t.TempDir())
 	const step = "step"
+	b.index()
 	b.must("pipex-prepare", "--run-id", "first")
 	b.must("pipex-commit", "first")
 	b.must("pipex-link", step, "first")
@@ -82,6 +83,7 @@ func TestFaultKilled(t *testing.T) {
 		b.clean()
 		b.verified()
 		b.agreed()
+		b.indexed()
 		if t.Failed() {
 			t.FailNow()
 		}

@@ -245,3 +245,24 @@ func (b *workbench) agreed() {
 		b.Errorf("links and state.json differ:\n%s\n\n%s", links, state)
 	}
 }
+
+// index makes an index of the runs, of which there are too few otherwise.
+func (b *workbench) index() { b.must("mkdir", "-p", b.path(".pipex", "by", "id")) }
+
+// indexed fails the test unless the index has all committed runs, once somebody has looked for
+// one, and no others.
+func (b *workbench) indexed() {
+	b.Helper()
+	b.call("pipex-link", "--where", "none")
+	index := b.must("find", b.path(".pipex", "by", "id"), "-type", "f", "-printf", "%f\n")
+	runs := b.must("find", b.path("runs"), "-mindepth", "1", "-printf", "%f\n", "-prune")
+	if got, want := sorted(index), sorted(runs); got != want {
+		b.Errorf("the index has %s, but the runs are %s", got, want)
+	}
+}
+
+func sorted(lines string) string {
+	words := strings.Fields(lines)
+	slices.Sort(words)
+	return strings.Join(words, " ")
+}

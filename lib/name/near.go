@@ -15,6 +15,9 @@ func Near(word string, known []string) string {
 	best, distance := "", 3
 	for _, k := range known {
 		other := strings.ToLower(k)
+		if more := len(other) - len(word); max(more, -more) >= distance && !strings.HasPrefix(other, word) {
+			continue // of ten thousand, few are measured
+		}
 		d := smetrics.WagnerFischer(word, other, 1, 1, 1)
 		if swapped(word, other) {
 			d = 1

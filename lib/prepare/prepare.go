@@ -95,11 +95,6 @@ func (d *decision) stage(ctx context.Context) (*Prepared, error) {
 			return nil, err
 		}
 	}
-	if d.Cached {
-		if err := ws.Index(ctx); err != nil {
-			return nil, err
-		}
-	}
 	if d.again {
 		if err := d.forget(ctx); err != nil {
 			return nil, err

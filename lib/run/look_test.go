@@ -82,7 +82,6 @@ func TestLookFails(t *testing.T) {
 // Commit looks at a run that nobody has looked at, and keeps no list of what prepare saw.
 func TestCommitLooks(t *testing.T) {
 	p, ws, r, _, dir := pinned(t)
-	ok(t, ws.Index(t.Context()))
 	ok(t, os.WriteFile(filepath.Join(dir, "f"), []byte("texT"), 0o644))
 	m, _, err := Commit(t.Context(), p, r.ID, CommitOptions{})
 	ok(t, err)

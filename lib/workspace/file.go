@@ -39,24 +39,44 @@ func (ws *Workspace) replaceFile(owner, path string, data []byte) error {
 	return os.Rename(tmp, path)
 }
 
-// replaceLink makes path a symbolic link to target, and syncs its directory. It renames
-// a new link over the old one (rename(2)), so that path is never missing.
-func (ws *Workspace) replaceLink(path, target string) error {
-	tmp, err := ws.Scratch(linking)
-	if err != nil {
-		return err
+// draft is a file or symbolic link that is to replace another one, by rename(2), so that the
+// other one is never missing. The zero value replaces nothing.
+type draft struct{ tmp, path string }
+
+// draftLink makes a symbolic link to target that is to become path.
+func (ws *Workspace) draftLink(path, target string) (d draft, err error) {
+	if d.tmp, err = ws.Scratch(linking); err == nil {
+		err = os.Symlink(target, d.tmp)
 	}
-	defer os.Remove(tmp)
-	if err := os.Symlink(target, tmp); err != nil {
-		return err
-	}
-	if err := os.Rename(tmp, path); err != nil {
-		return err
-	}
-	return syncPath(filepath.Dir(path))
+	d.path = path
+	return d, err
 }
 
-func writeSynced(path string, data []byte) (err error) {
+// publish replaces the file. It does not sync the directory.
+func (d draft) publish() error {
+	if d.tmp == "" {
+		return nil
+	}
+	return os.Rename(d.tmp, d.path)
+}
+
+// drop removes the draft, unless it is published.
+func (d draft) drop() {
+	if d.tmp != "" {
+		os.Remove(d.tmp)
+	}
+}
+
+// writeSynced writes a new file, and syncs it.
+func writeSynced(path string, data []byte) error {
+	return fillSynced(path, func(f *os.File) error {
+		_, err := f.Write(data)
+		return err
+	})
+}
+
+// fillSynced makes a new file, has fill write it, and syncs it.
+func fillSynced(path string, fill func(*os.File) error) (err error) {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return err
@@ -66,7 +86,7 @@ func writeSynced(path string, data []byte) (err error) {
 			err = closeErr
 		}
 	}()
-	if _, err := f.Write(data); err != nil {
+	if err := fill(f); err != nil {
 		return err
 	}
 	return f.Sync()

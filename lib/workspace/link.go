@@ -53,24 +53,43 @@ func (ws *Workspace) Link(ctx context.Context, step, id string) error {
 	if err != nil {
 		return err
 	}
-	err = ws.changeState(ctx, func(s *state) (bool, error) {
-		entry := stepState{RunID: id, Fingerprint: m.Fingerprint}
-		if now, err := ws.Linked(step); err != nil || now != id {
-			if err := ws.ensure(linksDir); err != nil {
-				return false, err
-			}
-			if err := ws.replaceLink(ws.path(linksDir, step), path.Join("..", runsDir, id)); err != nil {
-				return false, err
-			}
-		}
-		changed := s.steps[step] != entry
-		s.steps[step] = entry
-		return changed, nil
-	}, nil)
+	lock, err := ws.wait(ctx, unix.F_WRLCK, stateByte)
 	if err != nil {
+		return err
+	}
+	defer lock.Release()
+	if err := ws.point(step, stepState{RunID: id, Fingerprint: m.Fingerprint}); err != nil {
 		return fmt.Errorf("cannot link step %q: %w", step, err)
 	}
 	return nil
+}
+
+// point makes the link of a step and its entry in state.json point to a run. The caller
+// holds the state lock. After power loss the link decides, so only that is synced.
+func (ws *Workspace) point(step string, to stepState) error {
+	entry, err := ws.draftState(step, &to)
+	defer entry.drop()
+	if err != nil {
+		return err
+	}
+	if now, err := ws.Linked(step); err == nil && now == to.RunID {
+		return entry.publish()
+	}
+	if err := ws.ensure(linksDir); err != nil {
+		return err
+	}
+	link, err := ws.draftLink(ws.path(linksDir, step), path.Join("..", runsDir, to.RunID))
+	defer link.drop()
+	if err == nil {
+		err = entry.publish() // before the link: in this order they are written to the disk
+	}
+	if err == nil {
+		err = link.publish()
+	}
+	if err == nil {
+		err = syncPath(ws.path(linksDir))
+	}
+	return err
 }
 
 // Unlink removes the link of a step. It never removes the run. The error wraps
@@ -85,44 +104,25 @@ func (ws *Workspace) Unlink(ctx context.Context, step string) error {
 		return err
 	}
 	defer shared.Release()
-	err = ws.changeState(ctx, func(s *state) (bool, error) {
-		_, had := s.steps[step]
-		delete(s.steps, step)
-		return had, nil
-	}, func() error {
-		err := os.Remove(ws.path(linksDir, step))
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("cannot unlink step %q: %w", step, err)
-	}
-	return nil
-}
-
-// changeState calls change with the content of state.json, under the state lock. It
-// writes the file if change returns true or if there was none, and then calls after,
-// which may be nil.
-func (ws *Workspace) changeState(ctx context.Context, change func(*state) (bool, error), after func() error) error {
 	lock, err := ws.wait(ctx, unix.F_WRLCK, stateByte)
 	if err != nil {
 		return err
 	}
 	defer lock.Release()
-	s, err := ws.readState()
+	entry, err := ws.draftState(step, nil)
+	defer entry.drop()
+	if err == nil {
+		err = entry.publish()
+	}
+	if err == nil {
+		if err = os.Remove(ws.path(linksDir, step)); errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("cannot unlink step %q: %w", step, err)
 	}
-	changed, err := change(s)
-	if err == nil && (changed || s.rest == nil) {
-		err = ws.writeState(s)
-	}
-	if err == nil && after != nil {
-		err = after()
-	}
-	return err
+	return nil
 }
 
 // mendState makes state.json agree with the links again, after a crash between
@@ -134,19 +134,29 @@ func (ws *Workspace) mendState(ctx context.Context) error {
 	if err != nil || len(links) == 0 {
 		return err
 	}
-	return ws.changeState(ctx, func(s *state) (bool, error) {
-		changed := false
-		for _, l := range links {
-			if s.steps[l.Step].RunID == l.RunID {
-				continue
-			}
-			if m, err := ws.committed(l.RunID).Meta(); err == nil {
-				s.steps[l.Step] = stepState{RunID: l.RunID, Fingerprint: m.Fingerprint}
-				changed = true
-			}
+	lock, err := ws.wait(ctx, unix.F_WRLCK, stateByte)
+	if err != nil {
+		return err
+	}
+	defer lock.Release()
+	s, err := ws.readState()
+	if err != nil {
+		return err
+	}
+	changed := s.rest == nil
+	for _, l := range links {
+		if s.steps[l.Step].RunID == l.RunID {
+			continue
 		}
-		return changed, nil
-	}, nil)
+		if m, err := ws.committed(l.RunID).Meta(); err == nil {
+			s.steps[l.Step] = stepState{RunID: l.RunID, Fingerprint: m.Fingerprint}
+			changed = true
+		}
+	}
+	if !changed {
+		return nil
+	}
+	return ws.writeState(s)
 }
 
 // Linked returns the id of the run that step points at. The error wraps [ErrNoStep] if
@@ -160,7 +170,7 @@ func (ws *Workspace) Linked(step string) (string, error) {
 	// ask the server.
 	dir, err := os.OpenRoot(ws.path(linksDir))
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("%w %q in workspace %q", ErrNoStep, step, ws.ID)
+		return "", &noStepError{ws, step}
 	}
 	if err != nil {
 		return "", err
@@ -168,7 +178,7 @@ func (ws *Workspace) Linked(step string) (string, error) {
 	defer dir.Close()
 	target, err := dir.Readlink(step)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("%w %q in workspace %q%s", ErrNoStep, step, ws.ID, name.DidYouMean(step, ws.steps()))
+		return "", &noStepError{ws, step}
 	}
 	if err != nil {
 		return "", fmt.Errorf("cannot read the link of step %q: %w", step, err)
@@ -179,6 +189,20 @@ func (ws *Workspace) Linked(step string) (string, error) {
 	}
 	return id, nil
 }
+
+// noStepError says that a step is not linked, and which one was meant. It looks for that
+// only if it is printed: many callers go on without a link.
+type noStepError struct {
+	ws   *Workspace
+	step string
+}
+
+func (e *noStepError) Error() string {
+	return fmt.Sprintf("%v %q in workspace %q%s", ErrNoStep, e.step, e.ws.ID, name.DidYouMean(e.step, e.ws.steps()))
+}
+
+// Unwrap returns ErrNoStep.
+func (e *noStepError) Unwrap() error { return ErrNoStep }
 
 // steps returns the names of the steps that are linked, for messages.
 func (ws *Workspace) steps() (names []string) {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"pipex/lib/name"
@@ -229,11 +230,70 @@ func FuzzState(f *testing.F) {
 		if err != nil {
 			return
 		}
+		write := func() {
+			again, err := ws.readState()
+			ok(t, err)
+			if before, after := fmt.Sprint(s.steps), fmt.Sprint(again.steps); before != after {
+				t.Errorf("%s became %s", before, after)
+			}
+		}
+		change := func(step string, entry *stepState) {
+			if delete(s.steps, step); entry != nil {
+				s.steps[step] = *entry
+			}
+			d, err := ws.draftState(step, entry)
+			ok(t, err)
+			ok(t, d.publish())
+			write()
+		}
+		change("a", &stepState{"1-2", "f"})
 		ok(t, ws.writeState(s))
-		again, err := ws.readState()
-		ok(t, err)
-		if before, after := fmt.Sprint(s.steps), fmt.Sprint(again.steps); before != after {
-			t.Errorf("%s became %s", before, after)
+		write()
+		for _, step := range []string{"b", "c", "d", "a", "a", "c"} {
+			change(step, &stepState{"1-3", "f"})
+		}
+		change("d", &stepState{"1-3", "\"<"})
+		for _, step := range []string{"c", "none", "a", "b", "d"} {
+			change(step, nil)
 		}
 	})
+}
+
+// A link changes its own entry in state.json and leaves all others as they are, whether it is
+// the first, the last or the only one; a file of another form, too.
+func TestLinkLeavesOtherEntries(t *testing.T) {
+	ws, _ := newWorkspace(t)
+	for _, id := range []string{"one", "two"} {
+		commit(t, ws, Meta{RunID: id, Fingerprint: "f" + id})
+	}
+	path := ws.path("state.json")
+	for _, c := range []struct{ before, step, after string }{
+		{``, "a", `{"a": one}`},
+		{`{"a": one}`, "a", `{"a": two}`},
+		{`{"a": two}`, "b", `{"a": two, "b": one}`},
+		{`{"a": two, "b": one}`, "a", `{"b": one, "a": one}`},
+		{`{"b": one, "a": one, "c": two}`, "a", `{"b": one, "c": two, "a": two}`},
+		{`{"b": one, "c": two, "a": two}`, "a", `{"b": one, "c": two, "a": one}`},
+	} {
+		write := func(steps string) string {
+			for _, id := range []string{"one", "two"} {
+				steps = strings.ReplaceAll(steps, id, fmt.Sprintf("{\n      \"runId\": %q,\n      \"fingerprint\": \"f%s\"\n    }", id, id))
+			}
+			return "{\n  \"steps\": " + strings.NewReplacer(`{"`, "{\n    \"", "}, ", "},\n    ", "}}", "}\n  }").Replace(steps) + "\n}\n"
+		}
+		os.Remove(path)
+		if c.before != "" {
+			ok(t, os.WriteFile(path, []byte(write(c.before)), 0o666))
+		}
+		id := "one"
+		if now, _ := ws.Linked(c.step); now == "one" {
+			id = "two"
+		}
+		ok(t, ws.Link(t.Context(), c.step, id))
+		data, err := os.ReadFile(path)
+		ok(t, err)
+		if want := write(c.after); string(data) != want {
+			t.Errorf("%s, %s: %s\nwant %s", c.before, c.step, data, want)
+		}
+	}
 }

@@ -41,11 +41,15 @@ import (
 //	           runs that are concerned, until nobody can see any more what they remove.
 //	state      exclusive: link, while it changes a link and state.json; prune,
 //	           when it makes state.json agree with the links.
+//	index      exclusive: commit, while it renames a run to runs/; whoever looks for a
+//	           run, while it adds to the index what is missing there. Waiting for it is
+//	           bounded: without it a commit leaves the index to the next look, and a look
+//	           does without the index.
 //	container  exclusive: the reaper and prune, while they remove from containerd what
 //	           a note of a run says; prepare and exec, to do that themselves or to wait
 //	           until it is done, before they create something of the same name.
 //
-// To avoid deadlocks, locks are taken in the order step, cache, workspace, state. A run's
+// To avoid deadlocks, locks are taken in the order step, cache, workspace, state, index. A run's
 // lock may be taken at any point, since waiting for it is bounded. So may the lock of its
 // container, for the same reason; its holder takes no other lock.
 //
@@ -54,6 +58,7 @@ import (
 const (
 	workspaceByte = 0
 	stateByte     = 1
+	indexByte     = 2
 )
 
 // BusyError says that another process holds a run, a cache or the workspace.

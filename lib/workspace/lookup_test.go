@@ -14,18 +14,21 @@ func find(t *testing.T, ws *Workspace, fingerprint string) string {
 	return id
 }
 
-// Lookups find the same run whether the directory of fingerprints exists from the
-// beginning, is created later, or never.
+// Lookups find the same run whether there is an index from the beginning, it is made later,
+// or it cannot be made.
 func TestLookup(t *testing.T) {
-	for when, index := range map[string]int{"first": 0, "in between": 5, "last": 10, "never": 99} {
+	for when, made := range map[string]int{"first": 0, "in between": 5, "last": 10, "never": 99} {
 		t.Run(when, func(t *testing.T) {
 			ws, _ := newWorkspace(t)
+			if when == "never" {
+				noIndex(t, ws)
+			}
 			if got := find(t, ws, "a"); got != "" {
 				t.Errorf("an empty workspace has %q", got)
 			}
 			for i := range 10 {
-				if i == index {
-					ok(t, ws.Index(t.Context()))
+				if i == made {
+					index(t, ws)
 				}
 				commit(t, ws, Meta{RunID: fmt.Sprintf("%02d", i), Fingerprint: fmt.Sprint(i % 4)})
 			}
@@ -33,9 +36,6 @@ func TestLookup(t *testing.T) {
 			_, err := ws.Commit(t.Context(), stage(t, ws, failed), &failed)
 			ok(t, err)
 			commit(t, ws, Meta{RunID: "99"})
-			if index == 10 {
-				ok(t, ws.Index(t.Context()))
-			}
 			for fingerprint, want := range map[string]string{"1": "09", "2": "06", "9": "", "": "", "../../runs": ""} {
 				if got := find(t, ws, fingerprint); got != want {
 					t.Errorf("%q: got %q, want %q", fingerprint, got, want)
@@ -58,14 +58,28 @@ func TestLookup(t *testing.T) {
 	}
 }
 
+// index makes an index, also of a few runs.
+func index(t *testing.T, ws *Workspace) {
+	t.Helper()
+	ok(t, ws.ensure(indexDir))
+	ok(t, ws.index())
+}
+
+// noIndex makes the workspace one that cannot have an index.
+func noIndex(t *testing.T, ws *Workspace) {
+	t.Helper()
+	ok(t, os.RemoveAll(ws.path(indexDir)))
+	ok(t, os.WriteFile(ws.path(indexDir), nil, 0o666))
+}
+
 func TestPruneForgetsFingerprints(t *testing.T) {
 	ws, _ := newWorkspace(t)
-	ok(t, ws.Index(t.Context()))
+	index(t, ws)
 	commit(t, ws, Meta{RunID: "a", Fingerprint: "1"})
 	commit(t, ws, Meta{RunID: "b", Fingerprint: "1"})
 	commit(t, ws, Meta{RunID: "c", Fingerprint: "2"})
 	prune(t, ws, PruneOptions{Keep: []string{"a"}})
-	if left := names(t, ws, fingerprintsDir); !slices.Equal(left, []string{"1"}) {
+	if left := names(t, ws, byFingerprint); !slices.Equal(left, []string{"1"}) {
 		t.Errorf("left: %v", left)
 	}
 	if got := find(t, ws, "1"); got != "a" {
@@ -87,9 +101,6 @@ func BenchmarkLookup(b *testing.B) {
 		if err := os.WriteFile(dir+"/meta.json", []byte(text), 0o666); err != nil {
 			b.Fatal(err)
 		}
-	}
-	if err := ws.Index(b.Context()); err != nil {
-		b.Fatal(err)
 	}
 	for b.Loop() {
 		if id, err := ws.Lookup(b.Context(), fmt.Sprintf("%064d", 7), func(err error) { b.Error(err) }); id != "0007" || err != nil {

@@ -52,19 +52,24 @@ type Spared struct {
 // removes what crashes have left in .pipex, and makes state.json agree with the links
 // if a crash left it out of date.
 func (ws *Workspace) Prune(ctx context.Context, opt PruneOptions, report func(id string)) (kept Spared, err error) {
+	mend := func(error) {}
+	if !opt.DryRun {
+		mend = ws.pruning()
+	}
 	trash, kept, err := ws.mark(ctx, opt, report)
-	removeAll(trash)
+	left := ws.removeAll(trash)
 	if err != nil {
 		return kept, fmt.Errorf("cannot prune workspace %q: %w", ws.ID, err)
 	}
 	if !opt.DryRun {
 		ws.sweep()
 	}
+	mend(left)
 	return kept, nil
 }
 
 // mark moves the runs to be removed out of runs/ and returns their new paths.
-func (ws *Workspace) mark(ctx context.Context, opt PruneOptions, report func(string)) (trash []string, kept Spared, err error) {
+func (ws *Workspace) mark(ctx context.Context, opt PruneOptions, report func(string)) (trash []candidate, kept Spared, err error) {
 	lock, err := ws.exclusive(ctx)
 	if err != nil {
 		return nil, kept, err
@@ -81,9 +86,8 @@ func (ws *Workspace) mark(ctx context.Context, opt PruneOptions, report func(str
 	spare, kept := ws.spare(runs, active, opt)
 	for _, c := range spare {
 		if err = ws.Held(c.ID); err == nil && !opt.DryRun {
-			var path string
-			if path, err = ws.retire(c); err == nil {
-				trash = append(trash, path)
+			if c.Dir, err = ws.retire(c); err == nil {
+				trash = append(trash, c)
 			}
 		}
 		var busy *BusyError
@@ -124,10 +128,7 @@ func (ws *Workspace) retire(c candidate) (trash string, err error) {
 		return "", err
 	}
 	defer held.Release()
-	if trash, err = ws.toTrash(c.Run); err == nil {
-		ws.leave(c.fingerprint, c.ID)
-	}
-	return trash, err
+	return ws.toTrash(c.Run)
 }
 
 // active returns the ids of the runs that something refers to. The caller holds the
@@ -187,9 +188,9 @@ func (ws *Workspace) active(keep []string) (map[string]bool, error) {
 // record cannot be read.
 type candidate struct {
 	Run
-	step, fingerprint string
-	finished          time.Time
-	unreadable        bool
+	keys
+	finished   time.Time
+	unreadable bool
 }
 
 // spare returns the runs that are neither active nor kept by opt, sorted by id, and counts
@@ -199,12 +200,12 @@ func (ws *Workspace) spare(runs []Run, active map[string]bool, opt PruneOptions)
 	for _, run := range runs {
 		c := candidate{Run: run}
 		if m, err := run.Meta(); err == nil {
-			c.step, c.fingerprint, c.finished = m.StepID, m.Fingerprint, m.PreparedAt.Time
+			c.keys, c.finished = run.keys(m), m.PreparedAt.Time
 			if m.FinishedAt != nil {
 				c.finished = m.FinishedAt.Time
 			}
 		} else {
-			c.unreadable = true
+			c.keys, c.unreadable = run.keys(nil), true
 		}
 		all = append(all, c)
 	}
@@ -245,7 +246,7 @@ func (ws *Workspace) sweep() {
 			os.Remove(ws.path(artifactsDir, e.Name()))
 		}
 	}
-	for _, former := range []string{"claims", "index"} { // of pipex up to 0.1
+	for _, former := range []string{"claims", "index", "steps", "fingerprints"} { // of pipex up to 0.1
 		os.RemoveAll(ws.path(private, former))
 	}
 }
@@ -272,13 +273,17 @@ func (ws *Workspace) sweepEntry(dir, entry string) {
 	os.RemoveAll(ws.path(private, dir, entry))
 }
 
-// removeAll deletes trees on all cores. Errors are ignored: the trees are in .pipex/tmp
-// already, and the next sweep tries again.
-func removeAll(paths []string) {
+// removeAll deletes runs that are in .pipex/tmp, and their entries in the index, on all cores.
+// If it cannot delete the files of a run, the next sweep tries again. An error means that entries
+// are left.
+func (ws *Workspace) removeAll(trash []candidate) error {
 	var g errgroup.Group
 	g.SetLimit(runtime.GOMAXPROCS(0))
-	for _, path := range paths {
-		g.Go(func() error { os.RemoveAll(path); return nil })
+	for _, c := range trash {
+		g.Go(func() error {
+			os.RemoveAll(c.Dir)
+			return ws.leave(c.keys)
+		})
 	}
-	g.Wait()
+	return g.Wait()
 }

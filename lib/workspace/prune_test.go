@@ -131,7 +131,9 @@ func TestPruneMendsState(t *testing.T) {
 	commit(t, ws, Meta{RunID: "old"})
 	commit(t, ws, Meta{RunID: "new"})
 	ok(t, ws.Link(context.Background(), "step", "old"))
-	ok(t, ws.replaceLink(ws.path(linksDir, "step"), "../runs/new"))
+	link, err := ws.draftLink(ws.path(linksDir, "step"), "../runs/new")
+	ok(t, err)
+	ok(t, link.publish())
 	if gone := prune(t, ws, PruneOptions{}); len(gone) > 0 {
 		t.Errorf("removed %v, while state.json still names it", gone)
 	}

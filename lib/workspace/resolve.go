@@ -1,8 +1,10 @@
 package workspace
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -60,25 +62,24 @@ func (ws *Workspace) named(s string, look bool) (Run, error) {
 	if !errors.Is(err, ErrNoRun) || name.IsID(s) && !look {
 		return r, err
 	}
-	of, listing := ws.RunsOf(s)
-	if len(of) == 0 && listing == nil {
-		of, listing = ws.linkedOnly(s)
+	newest, of := ws.newestOf(s)
+	if errors.Is(of, ErrNoRun) {
+		newest, of = ws.linkedOnly(s)
 	}
 	switch {
-	case listing != nil:
-		return r, listing
-	case len(of) > 0 && look:
-		return of[len(of)-1], nil
-	case len(of) > 0:
+	case of == nil && look:
+		return newest, nil
+	case of == nil:
 		return r, fmt.Errorf("%w: %q is a step; %s@open and %s@linked are its runs", err, s, s, s)
+	case !errors.Is(of, ErrNoStep):
+		return r, of
 	case len(s) < minPrefix:
 		return r, err
 	}
-	all, listing := ws.allRuns()
+	found, listing := ws.beginningWith(s)
 	if listing != nil {
 		return r, listing
 	}
-	found := slices.DeleteFunc(all, func(r Run) bool { return !strings.HasPrefix(r.ID, s) })
 	switch len(found) {
 	case 0:
 		if look {
@@ -91,32 +92,67 @@ func (ws *Workspace) named(s string, look bool) (Run, error) {
 	return r, ambiguous(s, found)
 }
 
+// newestOf returns the newest run of a step. The error wraps ErrNoRun if it has none.
+func (ws *Workspace) newestOf(step string) (Run, error) {
+	for r, err := range ws.runsOf(step, nil) {
+		return r, err
+	}
+	return Run{}, ErrNoRun
+}
+
 // linkedOnly returns the run of a step that has only been linked to it: a run of another
 // step, or one whose record cannot be read.
-func (ws *Workspace) linkedOnly(step string) ([]Run, error) {
+func (ws *Workspace) linkedOnly(step string) (Run, error) {
 	id, err := ws.Linked(step)
-	if errors.Is(err, ErrNoStep) {
-		return nil, nil
+	if err != nil {
+		return Run{}, err
 	}
+	return ws.Run(id)
+}
+
+// beginningWith returns the runs whose ids begin with prefix, the oldest first. Of many it
+// returns some, more than an error names.
+func (ws *Workspace) beginningWith(prefix string) (found []Run, err error) {
+	open, err := ws.OpenRuns() // first, since runs move from there to the others
 	if err != nil {
 		return nil, err
 	}
-	r, err := ws.Run(id)
-	return []Run{r}, err
+	seen := map[string]bool{}
+	add := func(id string) {
+		if r, err := ws.Run(id); err == nil && strings.HasPrefix(id, prefix) && !seen[id] {
+			found, seen[id] = append(found, r), true
+		}
+	}
+	for _, r := range open {
+		add(r.ID)
+	}
+	for entry, err := range ws.committedWith(idsFrom(prefix)) {
+		if err != nil {
+			return nil, err
+		}
+		if add(path.Base(entry)); len(found) > maxNamed {
+			break
+		}
+	}
+	slices.SortFunc(found, func(a, b Run) int { return cmp.Compare(a.ID, b.ID) })
+	return found, nil
 }
 
 // openOf finds the open run of a step; the newest of several if look is set.
 func (ws *Workspace) openOf(step string, look bool) (Run, error) {
-	of, err := ws.RunsOf(step)
+	of, err := ws.openRunsOf(step)
 	if err != nil {
 		return Run{}, err
 	}
-	open := slices.DeleteFunc(of, func(r Run) bool { return r.Committed })
 	switch {
-	case len(open) == 0:
+	case len(of) == 0:
 		return Run{}, fmt.Errorf("%w: step %q has no open run in workspace %q", ErrNoRun, step, ws.ID)
-	case len(open) == 1 || look:
-		return open[len(open)-1], nil
+	case len(of) == 1 || look:
+		return of[0].Run, nil
+	}
+	open := make([]Run, len(of))
+	for i, r := range of {
+		open[len(of)-1-i] = r.Run
 	}
 	return Run{}, ambiguous(step+"@"+name.Open, open)
 }
@@ -127,15 +163,16 @@ func (ws *Workspace) before(r Run, n int) (Run, error) {
 	if m == nil || m.StepID == "" {
 		return r, fmt.Errorf("%w before %q: it belongs to no step", ErrNoRun, r.ID)
 	}
-	of, err := ws.RunsOf(m.StepID)
-	if err != nil {
-		return r, err
+	at := -1
+	for o, err := range ws.runsOf(m.StepID, &r) {
+		if err != nil {
+			return r, err
+		}
+		if at++; at == n {
+			return o, nil
+		}
 	}
-	at := slices.IndexFunc(of, func(o Run) bool { return o.ID == r.ID }) - n
-	if at < 0 {
-		return r, fmt.Errorf("%w: step %q has %d runs before %q", ErrNoRun, m.StepID, max(at+n, 0), r.ID)
-	}
-	return of[at], nil
+	return r, fmt.Errorf("%w: step %q has %d runs before %q", ErrNoRun, m.StepID, max(at, 0), r.ID)
 }
 
 // maxNamed is how many runs an error names.
@@ -146,8 +183,8 @@ func ambiguous(s string, runs []Run) error {
 	for _, r := range runs[:min(len(runs), maxNamed)] {
 		ids = append(ids, r.ID)
 	}
-	if more := len(runs) - len(ids); more > 0 {
-		ids = append(ids, fmt.Sprintf("and %d more", more))
+	if len(runs) > len(ids) {
+		ids = append(ids, "and more")
 	}
 	return fmt.Errorf("%q %w: %s", s, ErrAmbiguous, strings.Join(ids, ", "))
 }

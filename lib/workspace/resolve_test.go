@@ -3,7 +3,6 @@ package workspace
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -32,7 +31,14 @@ func TestResolve(t *testing.T) {
 	ok(t, ws.Link(t.Context(), "best", first)) // has no run of its own
 	commit(t, ws, of("a", "b"))                // named as a step is, and younger than all
 	stage(t, ws, of(first, "1950000000000-ffffffff"))
+	index(t, ws)
+	t.Run("with an index", func(t *testing.T) { testResolve(t, ws) })
+	noIndex(t, ws)
+	t.Run("without", func(t *testing.T) { testResolve(t, ws) })
+}
 
+func testResolve(t *testing.T, ws *Workspace) {
+	const first, second, third = "1700000000001-aaaaaaaa", "1700000000002-aaaaaaaa", "1700000000003-bbbbbbbb"
 	for _, c := range []struct{ ref, change, look string }{
 		{first, first, first}, // a step has this name, too
 		{third, third, third},
@@ -94,37 +100,6 @@ func check(t *testing.T, find func(string) (Run, error), how, ref, want string) 
 		if err != nil || r.ID != want {
 			t.Errorf("%s to %s: %q, %v; want %q", ref, how, r.ID, err, want)
 		}
-	}
-}
-
-// The step of many runs is found without their records, and what another tool adds or
-// removes is seen all the same.
-func TestRunsOfMany(t *testing.T) {
-	ws, _ := newWorkspace(t)
-	for i := range worthKeeping {
-		stage(t, ws, of("a", fmt.Sprintf("17000000000%02d-aaaaaaaa", i)))
-	}
-	stage(t, ws, of("a", "own")) // may be used again for another step
-	if runs, err := ws.RunsOf("a"); err != nil || len(runs) != worthKeeping+1 || runs[worthKeeping].ID != "own" {
-		t.Fatalf("%v, %v", runs, err)
-	}
-	for _, r := range []string{"1700000000000-aaaaaaaa", "own"} {
-		ok(t, os.WriteFile(ws.path(stagingDir, r, "meta.json"), []byte(`{"stepId": "b"}`), 0o666))
-	}
-	ok(t, os.RemoveAll(ws.path(stagingDir, "1700000000001-aaaaaaaa")))
-	ok(t, os.MkdirAll(ws.path(runsDir, "1700000000099-bbbbbbbb"), 0o777))
-	ok(t, os.WriteFile(ws.path(runsDir, "1700000000099-bbbbbbbb", "meta.json"), []byte(`{"stepId": "a", "env": {"A": 1}}`), 0o666))
-	runs, err := ws.RunsOf("a")
-	if err != nil || len(runs) != worthKeeping || runs[0].ID != "1700000000000-aaaaaaaa" || runs[worthKeeping-1].ID != "1700000000099-bbbbbbbb" {
-		t.Errorf("%v, %v", runs, err)
-	}
-	if runs, err := ws.RunsOf("b"); err != nil || len(runs) != 1 || runs[0].ID != "own" {
-		t.Errorf("%v, %v", runs, err)
-	}
-	// A damaged file costs time and nothing else.
-	ok(t, os.WriteFile(ws.path(stepsFile), []byte("nonsense\n\x00 ../a\n"+strings.Repeat("x", 1<<20)), 0o666))
-	if runs, err := ws.RunsOf("b"); err != nil || len(runs) != 2 {
-		t.Errorf("%v, %v", runs, err)
 	}
 }
 

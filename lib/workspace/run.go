@@ -243,11 +243,8 @@ func (ws *Workspace) commit(ctx context.Context, r Run, m *Meta) (Run, error) {
 		return r, err
 	}
 	defer lock.Release()
-	if err := ws.enter(m); err != nil {
-		return r, err
-	}
-	done := ws.committed(r.ID)
-	if err := renameNew(r.Dir, done.Dir); err != nil {
+	done, err := ws.publish(ctx, r, m)
+	if err != nil {
 		return r, err
 	}
 	for _, dir := range []string{runsDir, stagingDir} {

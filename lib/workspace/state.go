@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"os"
 	"slices"
 )
 
@@ -91,21 +92,73 @@ func (s *state) ordered() (json.RawMessage, error) {
 	return b.Bytes(), nil
 }
 
+// writeState replaces state.json. It does not sync the directory: the links are what
+// survives power loss.
 func (ws *Workspace) writeState(s *state) error {
+	data, err := s.encode()
+	if err != nil {
+		return err
+	}
+	return ws.replaceFile(linking, ws.path("state.json"), data)
+}
+
+func (s *state) encode() ([]byte, error) {
 	steps, err := s.ordered()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if s.rest == nil {
-		s.rest = map[string]json.RawMessage{}
+	all := maps.Clone(s.rest)
+	if all == nil {
+		all = map[string]json.RawMessage{}
 	}
-	s.rest["steps"] = steps
-	data, err := encode(s.rest)
+	all["steps"] = steps
+	return encode(all)
+}
+
+// draftState makes what state.json is to be with another entry of a step, or without one if
+// entry is nil. If it says so already, the draft is empty. A damaged state.json is an error. The
+// caller holds the state lock, and drops the draft also after an error.
+func (ws *Workspace) draftState(step string, entry *stepState) (d draft, err error) {
+	if d.tmp, err = ws.Scratch(linking); err != nil {
+		return draft{}, err
+	}
+	d.path = ws.path("state.json")
+	write := func(fill func(*os.File) error) error { return fillSynced(d.tmp, fill) }
+	err = ws.patchState(step, entry, write)
+	if errors.Is(err, errNotOurs) {
+		err = ws.decodeState(step, entry, write)
+	}
+	if errors.Is(err, errSame) {
+		return draft{}, nil
+	}
+	return d, err
+}
+
+// errSame says that state.json says so already.
+var errSame = errors.New("the same")
+
+// decodeState is the part of draftState for a file of any form.
+func (ws *Workspace) decodeState(step string, entry *stepState, write func(func(*os.File) error) error) error {
+	s, err := ws.readState()
 	if err != nil {
 		return err
 	}
-	if err := ws.replaceFile(linking, ws.path("state.json"), data); err != nil {
+	was, had := s.steps[step]
+	switch {
+	case s.rest == nil: // there is no file yet
+	case entry == nil && !had, entry != nil && had && *entry == was:
+		return errSame
+	}
+	delete(s.steps, step)
+	if entry != nil {
+		s.steps[step] = *entry
+	}
+	data, err := s.encode()
+	if err != nil {
 		return err
 	}
-	return syncPath(ws.Root)
+	return write(func(f *os.File) error {
+		_, err := f.Write(data)
+		return err
+	})
 }

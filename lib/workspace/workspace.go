@@ -8,7 +8,7 @@
 //	step-runs/STEP   symlink to ../runs/RUN
 //	caches/NAME/     persistent, read-write, removed only when asked
 //	state.json       the same links, in the form that @livingdata/pipex reads
-//	.pipex/          private: locks, trash, temporary files, fingerprints, hashes
+//	.pipex/          private: locks, trash, temporary files, an index, hashes
 //
 // Files are never changed in place: every change is a rename, so that a crash at any
 // instruction leaves either the old or the new state. lock.go says which lock protects
