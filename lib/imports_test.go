@@ -15,11 +15,11 @@ import (
 // to that); what each of it may import stands beside it.
 var layers = [][]string{
 	{"internal/lazy"},
-	{"name"},
+	{"name", "internal/trace"},
 	{"tree"},
 	{"step"},
 	{"workspace"},
-	{"internal/cgroup", "internal/endpoint", "internal/follow", "internal/secret", "internal/trace", "internal/userns", "internal/version"},
+	{"internal/cgroup", "internal/endpoint", "internal/follow", "internal/secret", "internal/userns", "internal/version"},
 	{"internal/containerd", "internal/network"},
 	{"internal/image", "internal/oci"},
 	{"run"},
@@ -27,6 +27,7 @@ var layers = [][]string{
 	{"shell"},
 	{"pipeline/jexl", "pipeline/kits"},
 	{"pipeline"},
+	{"cli/traced"},
 	{"cli"},
 	{"."},
 }
@@ -34,13 +35,14 @@ var layers = [][]string{
 // narrow says of packages below which others they may import, where that is less than
 // the layers allow: what is light stays light, and what is pure stays pure.
 var narrow = map[string][]string{
-	"workspace":     {"name", "tree", "step"},
+	"workspace":     {"name", "tree", "step", "internal/trace"},
 	"run":           {"name", "tree", "step", "workspace", "internal/endpoint", "internal/trace"},
 	"run/reap":      {"run", "workspace", "internal/cgroup", "internal/containerd", "internal/endpoint", "internal/network", "internal/trace"},
 	"pipeline":      {"internal/lazy", "name", "step", "pipeline/jexl", "pipeline/kits"},
 	"pipeline/jexl": {"internal/lazy"},
 	"pipeline/kits": {},
-	"cli":           {"name", "step", "workspace", "run", "internal/endpoint", "internal/trace", "internal/userns", "internal/version"},
+	"cli":           {"name", "step", "workspace", "run", "cli/traced", "internal/endpoint", "internal/userns", "internal/version"},
+	"cli/traced":    {"internal/trace", "internal/version"},
 }
 
 // unlinked says which packages a program must not link, by parts of their paths.

@@ -38,7 +38,7 @@ define pipex.line
 endef
 pipex.taken = $(foreach k,$(patsubst --env=%,%,$(filter --env=%,$(subst --env ,--env=,$(1)))),$(if $(findstring =,$(k))$(filter undefined,$(origin $(k))),,env $(k)=$($(k))$(pipex.line)))
 pipex.step  = $(call pipex.taken,$(step.$(1)))step $(1) $(step.$(1))$(pipex.line)reads $(1) $(reads.$(1))$(pipex.line)
-pipex.facts = $(call pipex.taken,--env CONTAINERD_ADDRESS --env PIPEX_NAMESPACE)stamps $(pipex.stamps)$(pipex.line)flags $(pipex.flags)$(pipex.line)force $(FORCE)$(pipex.line)quiet $(PIPEX_QUIET)$(PIPEX_LOGS)$(pipex.line)env-file $(ENV_FILE)$(pipex.line)$(foreach s,$(PIPEX_STEPS),$(call pipex.step,$(s)))
+pipex.facts = $(call pipex.taken,--env CONTAINERD_ADDRESS --env PIPEX_NAMESPACE --env PIPEX_TRACE)stamps $(pipex.stamps)$(pipex.line)flags $(pipex.flags)$(pipex.line)force $(FORCE)$(pipex.line)quiet $(PIPEX_QUIET)$(PIPEX_LOGS)$(pipex.line)env-file $(ENV_FILE)$(pipex.line)$(foreach s,$(PIPEX_STEPS),$(call pipex.step,$(s)))
 pipex.file := $(shell mktemp)
 $(file >$(pipex.file),$(pipex.facts))
 pipex.quote = '$(subst ','\'',$(1))'

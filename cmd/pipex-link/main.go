@@ -5,6 +5,7 @@ import (
 	ucli "github.com/urfave/cli/v2"
 
 	"pipex/lib/cli"
+	"pipex/lib/cli/traced"
 	"pipex/lib/name"
 	"pipex/lib/run"
 	"pipex/lib/workspace"
@@ -54,6 +55,9 @@ func link(c *cli.Call) (int, error) {
 		}
 	}
 	place := c.Place()
+	if len(c.Args) > 0 {
+		traced.Name("", "pipex.step", c.Args[0])
+	}
 	switch {
 	case c.Bool("delete"):
 		return 0, run.Unlink(c.Context.Context, place, c.Args[0])

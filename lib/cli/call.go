@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"pipex/lib/cli/traced"
 	"pipex/lib/internal/endpoint"
 	"pipex/lib/name"
 	"pipex/lib/run"
@@ -62,7 +63,7 @@ func (c *Call) IsSet(name string) bool {
 
 // Warn prints a warning to stderr, unless --quiet is given.
 func (c *Call) Warn(err error) {
-	if err != nil && !c.Bool("quiet") {
+	if err != nil && (c.Context == nil || !c.Bool("quiet")) {
 		fmt.Fprintf(os.Stderr, "%s: warning: %s\n", c.verb.Name, oneLine(err))
 	}
 }
@@ -134,6 +135,7 @@ func (c *Call) RunIDs() ([]string, error) {
 // means; see [workspace.Workspace.Resolve]. An id as prepare makes them is not looked up.
 func (c *Call) RunID(operand string) (string, error) {
 	if name.IsID(operand) {
+		traced.Name("", "pipex.run", operand)
 		return operand, nil
 	}
 	ws, err := c.Place().Open()
@@ -141,6 +143,7 @@ func (c *Call) RunID(operand string) (string, error) {
 		return "", err
 	}
 	r, err := ws.Resolve(operand)
+	traced.Name("", "pipex.run", r.ID)
 	return r.ID, err
 }
 

@@ -20,7 +20,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"pipex/lib/internal/trace"
+	"pipex/lib/cli/traced"
 	"pipex/lib/internal/userns"
 	"pipex/lib/internal/version"
 	"pipex/lib/name"
@@ -76,18 +76,18 @@ type Call struct {
 // Main runs the verb with the process's arguments and exits.
 func Main(v Verb) { os.Exit(v.run(os.Args)) }
 
-func (v *Verb) run(args []string) int {
+func (v *Verb) run(args []string) (status int) {
+	traced.Begin(v.Name)
 	call := &Call{verb: v, Signals: make(chan os.Signal, 16)}
+	defer func() {
+		call.Warn(traced.End(status, status != StatusDone && (status != StatusUpToDate || v.Failed != 0)))
+	}()
 	ctx, caught := v.signals(call)
-	if err := traceTo(os.Getenv("PIPEX_TRACE")); err != nil {
-		return v.fail(err)
-	}
-	status := StatusDone
 	app := v.app(append(slices.Clone(v.Flags), globals()...), func(c *cli.Context) error {
 		call.Context = c
 		var err error
-		if err = call.check(); err == nil && c.Bool("verbose") && !trace.On() {
-			trace.To(os.Stderr)
+		if err = call.check(); err == nil && c.Bool("verbose") {
+			traced.Verbose(v.Name)
 		}
 		if err == nil && !v.Plain {
 			place := call.Place()
@@ -266,23 +266,6 @@ func (c *Call) check() error {
 		if _, ok := f.(*cli.StringFlag); ok && option != "entrypoint" && c.IsSet(option) && c.String(option) == "" {
 			return name.Usage("--%s is empty", option)
 		}
-	}
-	return nil
-}
-
-// traceTo turns tracing on, as $PIPEX_TRACE says: empty or 0 is off, 1 is stderr, anything else is
-// the path of a file to append to.
-func traceTo(dest string) error {
-	switch dest {
-	case "", "0":
-	case "1":
-		trace.To(os.Stderr)
-	default:
-		f, err := os.OpenFile(dest, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o666)
-		if err != nil {
-			return fmt.Errorf("cannot trace to $PIPEX_TRACE: %w", err)
-		}
-		trace.To(f)
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"pipex/lib/cli/traced"
 	"pipex/lib/internal/endpoint"
 	"pipex/lib/name"
 	"pipex/lib/run"
@@ -36,7 +37,9 @@ func (c *Call) Place() run.Place {
 		p.Workspace, p.Unnamed = c.found.workspace, c.found.unnamed
 	}
 	p.Address, p.Start = c.containerd()
-	return p.WithDefaults()
+	p = p.WithDefaults()
+	traced.Name("", "pipex.workspace", p.Workspace)
+	return p
 }
 
 // pick returns the value of an option, else that of an environment variable.

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"pipex/lib/cli/traced"
 	"pipex/lib/run"
 )
 
@@ -33,28 +34,10 @@ func (c *Call) Reap() {
 		return
 	}
 	cmd.Dir = "/"
-	cmd.Env = traceFromRoot(os.Environ())
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if cmd.Start() == nil {
 		cmd.Process.Release()
 	}
-}
-
-// traceFromRoot returns an environment in which the name of a trace file is absolute. There is no
-// stderr to trace to.
-func traceFromRoot(env []string) []string {
-	dest := os.Getenv("PIPEX_TRACE")
-	if dest == "" || dest == "0" {
-		return env
-	}
-	if dest == "1" {
-		return append(env, "PIPEX_TRACE=0")
-	}
-	path, err := filepath.Abs(dest)
-	if err != nil {
-		path = "0"
-	}
-	return append(env, "PIPEX_TRACE="+path)
 }
 
 // End kills the container of an open run that the caller holds, and removes all that the run owns in
@@ -92,8 +75,10 @@ func (c *Call) pruner(ctx context.Context, args ...string) (*exec.Cmd, error) {
 	if err != nil {
 		return nil, err
 	}
-	return exec.CommandContext(ctx, path, append([]string{"--quiet", "--workdir=" + workdir, "--workspace=" + p.Workspace,
-		"--address=" + address, "--namespace=" + p.Namespace, "--rpc-timeout=" + p.Patience.String()}, args...)...), nil
+	cmd := exec.CommandContext(ctx, path, append([]string{"--quiet", "--workdir=" + workdir, "--workspace=" + p.Workspace,
+		"--address=" + address, "--namespace=" + p.Namespace, "--rpc-timeout=" + p.Patience.String()}, args...)...)
+	cmd.Env = traced.Detached()
+	return cmd, nil
 }
 
 // sibling returns the path of another verb: beside this program, or else on PATH.

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"pipex/lib/cli/traced"
 	"pipex/lib/run"
 	"pipex/lib/workspace"
 )
@@ -108,13 +109,17 @@ func TestReaperTraces(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for set, want := range map[string]string{"f": dir + "/f", "/f": "/f", "1": "0", "0": "0", "": ""} {
+	for set, want := range map[string]string{"f": dir + "/f", dir + "/g": dir + "/g", "1": "0", "0": "0", "": ""} {
 		t.Setenv("PIPEX_TRACE", set)
-		env := traceFromRoot(os.Environ())
+		traced.Begin("test")
+		env := traced.Detached()
 		cmd := exec.Command("sh", "-c", `printf %s "$PIPEX_TRACE"`)
 		cmd.Env = env
 		if got, err := cmd.Output(); err != nil || string(got) != want {
 			t.Errorf("%q: %q, %v, want %q", set, got, err, want)
+		}
+		if err := traced.End(0, false); err != nil {
+			t.Error(err)
 		}
 	}
 }

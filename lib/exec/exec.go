@@ -15,6 +15,7 @@ import (
 	"pipex/lib/internal/containerd"
 	"pipex/lib/internal/follow"
 	"pipex/lib/internal/secret"
+	"pipex/lib/internal/trace"
 	"pipex/lib/run"
 	"pipex/lib/step"
 	"pipex/lib/workspace"
@@ -102,6 +103,7 @@ func Exec(ctx context.Context, p run.Place, id string, opt Options) (int, error)
 	if m.Container == nil {
 		return 0, fmt.Errorf("run %q has no container, since it was prepared without --image; fill %q and commit it", r.ID, r.Artifacts())
 	}
+	trace.Name("", "pipex.run", r.ID, "pipex.step", m.StepID)
 	p.Namespace, p.Snapshotter = m.Container.Namespace, m.Container.Snapshotter
 	client, err := containerd.Connect(ctx, p.Containerd)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 
 	"pipex/lib/internal/containerd"
 	"pipex/lib/internal/network"
+	"pipex/lib/internal/trace"
 	"pipex/lib/run"
 )
 
@@ -20,9 +21,11 @@ func (x *execution) leave(ctx context.Context, task *containerd.Task) (int, erro
 			return 0, err
 		}
 	}
+	_, part := trace.Start(ctx, "copy the rest of the logs")
 	for _, log := range x.logs {
 		x.Warning(log.Stop())
 	}
+	part.End()
 	x.unreserve()
 	if err := x.cut(); err != nil {
 		return 0, err
@@ -66,6 +69,8 @@ func (x *execution) written(task *containerd.Task) bool {
 	if !x.mayHandOver() {
 		return false // nobody asks
 	}
+	_, part := trace.Start(context.Background(), "wait until the logs are written")
+	defer part.End()
 	end := time.Now().Add(writing)
 	pause := time.Millisecond
 	for i, path := range []string{x.run.Stdout(), x.run.Stderr()} {

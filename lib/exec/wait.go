@@ -2,10 +2,12 @@ package exec
 
 import (
 	"context"
+	"strconv"
 	"syscall"
 	"time"
 
 	"pipex/lib/internal/containerd"
+	"pipex/lib/internal/trace"
 )
 
 // finish waits for the command, records how it ended, and leaves the task.
@@ -42,6 +44,12 @@ func (x *execution) wait(ctx context.Context, task *containerd.Task) (exit conta
 		err  error
 	}
 	ended := make(chan result, 1)
+	ctx, waiting := trace.Start(ctx, "wait for the command")
+	_, command := trace.Start(ctx, "command")
+	defer func() {
+		traceEnd(command, exit, err)
+		waiting.End()
+	}()
 	go func() {
 		exit, err := task.Wait(ctx)
 		ended <- result{exit, err}
@@ -81,6 +89,21 @@ func (x *execution) wait(ctx context.Context, task *containerd.Task) (exit conta
 			}
 		}
 	}
+}
+
+// traceEnd ends the part that is the command's own time: what comes before it and after it,
+// until its end is noticed, is ours.
+func traceEnd(command *trace.Span, exit containerd.Exit, err error) {
+	switch {
+	case err != nil:
+		command.Fail(err.Error())
+		command.End()
+		return
+	case exit.Code != 0:
+		command.Fail("exit status " + strconv.Itoa(exit.Code))
+	}
+	command.SetInt("process.exit.code", exit.Code)
+	command.EndAt(exit.At)
 }
 
 // grace returns how long the command may take to end after its timeout.

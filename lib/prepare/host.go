@@ -40,7 +40,8 @@ func (d *decision) pin(ctx context.Context, list []step.Mount) ([]step.PinnedMou
 // workspace's hash cache unless ws is nil. It leaves out what pipex itself keeps below
 // that path; see [run.Place.Own].
 func Hash(ctx context.Context, p run.Place, ws *workspace.Workspace, path string, options ...tree.Option) (*tree.Tree, error) {
-	defer trace.Region("hash %s", path)()
+	ctx, part := trace.Start(ctx, "hash", path)
+	defer part.End()
 	options = append(options, tree.RecordSpecial(), p.Own())
 	if ws == nil {
 		return tree.Scan(ctx, path, options...)

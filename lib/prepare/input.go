@@ -77,7 +77,8 @@ func copyInputs(ctx context.Context, ws *workspace.Workspace, r workspace.Run, i
 }
 
 func copyInput(ctx context.Context, ws *workspace.Workspace, r workspace.Run, in step.PinnedInput) error {
-	defer trace.Region("copy input %s", in.Step)()
+	ctx, part := trace.Start(ctx, "copy input", in.Step)
+	defer part.End()
 	from, err := ws.Run(in.RunID)
 	if err != nil {
 		return err

@@ -73,6 +73,7 @@ func Prepare(ctx context.Context, p run.Place, opt Options) (*Prepared, error) {
 	if err := name.Check("run", opt.RunID); err != nil {
 		return nil, err
 	}
+	trace.Name("", "pipex.step", opt.Spec.Step)
 	d, err := decide(ctx, p, opt)
 	if err != nil {
 		return nil, err
@@ -84,7 +85,11 @@ func Prepare(ctx context.Context, p run.Place, opt Options) (*Prepared, error) {
 			return nil, err
 		}
 	}
-	return d.stage(ctx)
+	done, err := d.stage(ctx)
+	if err == nil {
+		trace.Name("", "pipex.run", done.RunID)
+	}
+	return done, err
 }
 
 // stage creates the open run, or finds a committed one.
@@ -177,7 +182,8 @@ func (d *decision) forget(ctx context.Context) error {
 
 // settle waits until every later write to a mount or source can be seen.
 func (d *decision) settle(ctx context.Context) error {
-	defer trace.Region("wait until later writes can be seen")()
+	ctx, part := trace.Start(ctx, "wait until later writes can be seen")
+	defer part.End()
 	for _, stamps := range d.seen {
 		if err := stamps.Settle(ctx); err != nil {
 			return err
@@ -248,6 +254,7 @@ func (d *decision) meta(ctx context.Context) (*workspace.Meta, error) {
 // lookup returns the latest committed, successful run with the fingerprint, or "". It warns
 // of damaged ones.
 func lookup(ctx context.Context, p run.Place, ws *workspace.Workspace, fingerprint string) (string, error) {
-	defer trace.Region("look for fingerprint %s", fingerprint)()
+	ctx, part := trace.Start(ctx, "look for fingerprint", fingerprint)
+	defer part.End()
 	return ws.Lookup(ctx, fingerprint, p.Warning)
 }

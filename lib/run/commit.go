@@ -43,6 +43,7 @@ func Commit(ctx context.Context, p Place, id string, opt CommitOptions) (m *work
 	if err != nil || r.Committed {
 		return m, false, err
 	}
+	trace.Name("", "pipex.run", r.ID, "pipex.step", m.StepID)
 	if err := committable(m, opt.AllowFailure); err != nil {
 		return nil, false, fmt.Errorf("run %q %w", id, err)
 	}
@@ -110,7 +111,8 @@ func Verify(ctx context.Context, p Place, id string) ([]tree.Difference, error) 
 	if err != nil {
 		return nil, err
 	}
-	defer trace.Region("verify %s", id)()
+	ctx, part := trace.Start(ctx, "verify", id)
+	defer part.End()
 	return ws.Verify(ctx, r)
 }
 

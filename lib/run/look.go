@@ -37,7 +37,8 @@ const daemonLock = "pipex.lock"
 // Verbs look before they record a result: so no record has a result whose fingerprint may be
 // untrue without saying so, whenever a verb is killed.
 func Look(ctx context.Context, p Place, r workspace.Run, m *workspace.Meta) {
-	defer trace.Region("look for changes since prepare")()
+	ctx, part := trace.Start(ctx, "look for changes since prepare")
+	defer part.End()
 	var all []workspace.ChangedInput
 	for _, mount := range slices.Concat(m.Mounts, m.Sources) {
 		changes, err := look(ctx, p, r, mount)

@@ -2,11 +2,14 @@ package workspace
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
 
 	"github.com/google/uuid"
+
+	"pipex/lib/internal/trace"
 )
 
 // Scratch returns an unused path below .pipex/tmp. owner is a run whose lock the
@@ -89,6 +92,17 @@ func fillSynced(path string, fill func(*os.File) error) (err error) {
 	if err := fill(f); err != nil {
 		return err
 	}
+	return sync(f)
+}
+
+// sync writes out what a file holds. It is where most of the time goes on a slow disk.
+func sync(f *os.File) error {
+	dir, of := filepath.Split(f.Name())
+	if filepath.Base(dir) == "tmp" {
+		of = "a new file" // its name says nothing
+	}
+	_, part := trace.Start(context.Background(), "sync", of)
+	defer part.End()
 	return f.Sync()
 }
 
@@ -105,7 +119,7 @@ func overwrite(path string, data []byte) error {
 	if err := f.Truncate(int64(len(data))); err != nil {
 		return err
 	}
-	return f.Sync()
+	return sync(f)
 }
 
 // syncPath makes a file's data, or a directory's names, survive power loss.
@@ -115,7 +129,7 @@ func syncPath(path string) error {
 		return err
 	}
 	defer f.Close()
-	return f.Sync()
+	return sync(f)
 }
 
 // encode returns v as JSON in the form of all our files: indented by two blanks, as

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"pipex/lib/internal/trace"
 	"pipex/lib/name"
 )
 
@@ -228,6 +229,17 @@ func offset(kind, name string) int64 {
 	return int64(binary.BigEndian.Uint64(sum[:8])>>2) | 1<<8
 }
 
+// whose says in words what a byte of the lock file is for.
+func whose(at int64) string {
+	switch at {
+	case workspaceByte:
+		return "workspace"
+	case stateByte:
+		return "state"
+	}
+	return "run, step or cache"
+}
+
 func (ws *Workspace) lockFile() (*os.File, error) {
 	if err := ws.ensure(private); err != nil {
 		return nil, fmt.Errorf("cannot lock workspace %q: %w", ws.ID, err)
@@ -265,6 +277,8 @@ func (ws *Workspace) waitIn(ctx context.Context, open func() (*os.File, error), 
 	if l, err := ws.tryIn(open, kind, at); !isHeld(err) {
 		return l, err
 	}
+	_, part := trace.Start(ctx, "wait for lock", whose(at))
+	defer part.End()
 	f, err := open() // not by the goroutine, which may start after ctx has ended
 	if err != nil {
 		return nil, err

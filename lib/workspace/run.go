@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"pipex/lib/internal/trace"
 	"pipex/lib/name"
 	"pipex/lib/tree"
 )
@@ -213,7 +214,9 @@ func (ws *Workspace) Commit(ctx context.Context, r Run, m *Meta) (Run, error) {
 }
 
 func (ws *Workspace) commit(ctx context.Context, r Run, m *Meta) (Run, error) {
-	content, err := tree.Seal(ctx, r.Artifacts())
+	sealing, part := trace.Start(ctx, "seal artifacts")
+	content, err := tree.Seal(sealing, r.Artifacts())
+	part.End()
 	if err != nil {
 		return r, err
 	}

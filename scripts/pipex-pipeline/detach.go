@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"pipex/lib/cli"
+	"pipex/lib/cli/traced"
 	"pipex/lib/pipeline"
 	"pipex/lib/workspace"
 )
@@ -40,6 +41,7 @@ func detach(c *cli.Call, p *pipeline.Pipeline) error {
 	defer errors.Close()
 	cmd := exec.Command(self, append([]string{"--detached=" + detached.ID}, os.Args[1:]...)...)
 	cmd.Args[0] = program()
+	cmd.Env = traced.Environ()
 	cmd.Stderr, cmd.ExtraFiles = errors, []*os.File{lock.File()}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {

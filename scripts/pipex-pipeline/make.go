@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"pipex/lib/cli"
+	"pipex/lib/cli/traced"
 	"pipex/lib/name"
 	"pipex/lib/step"
 )
@@ -315,6 +316,16 @@ func (m *makefile) needs(t *target, tried bool) []string {
 // lineEnd is what stands for a line's end in what make reads of a program.
 const lineEnd = "␤"
 
+// oneTrace has all steps of this make write their spans as one trace, with this process as
+// the beginning, unless make is itself part of a trace.
+func oneTrace() string {
+	parent := traced.Parent()
+	if parent == "" || traced.Inherited() {
+		return ""
+	}
+	return "export TRACEPARENT := " + parent + "\nunexport TRACESTATE\n"
+}
+
 // rulesForMake prints the rules of the Makefile whose steps are in a file.
 func rulesForMake(c *cli.Call, path string) error {
 	debug.SetGCPercent(800) // make waits: a few hundred steps are read without one collection
@@ -322,6 +333,7 @@ func rulesForMake(c *cli.Call, path string) error {
 	if err != nil {
 		return fmt.Errorf("cannot read the Makefile's steps: %w", name.Reason(err))
 	}
+	traced.Begin(program()) // the Makefile may say so
 	l, err := newLooker(c.Context.Context, c.Place())
 	if err != nil {
 		return err
@@ -332,6 +344,6 @@ func rulesForMake(c *cli.Call, path string) error {
 			c.Warn(fmt.Errorf("step %q: a shell cannot read its line: %s; in a Makefile, \\# stands for # and $$ for $", name, why))
 		}
 	}
-	_, err = os.Stdout.WriteString(strings.ReplaceAll(m.rules(), "\n", lineEnd))
+	_, err = os.Stdout.WriteString(strings.ReplaceAll(oneTrace()+m.rules(), "\n", lineEnd))
 	return err
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"pipex/lib/cli"
+	"pipex/lib/cli/traced"
 	"pipex/lib/name"
 	"pipex/lib/pipeline"
 	"pipex/lib/run"
@@ -71,7 +72,7 @@ func runTo(c *cli.Call, p *pipeline.Pipeline, force []string, view pipeline.View
 		cmd := exec.Command("make", "-rkj", strconv.Itoa(jobs), "-f", filepath.Join(tmp, "Makefile"), "PIPEX_MK="+os.Getenv("PIPEX_MK"),
 			"FORCE="+strings.Join(force, " "), "PIPEX_LOGS="+strings.ReplaceAll(m.logs, "$", "$$"))
 		cmd.Args = append(cmd.Args, steps...)
-		cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool {
+		cmd.Env = append(slices.DeleteFunc(traced.Environ(), func(v string) bool {
 			name, _, _ := strings.Cut(v, "=")
 			return slices.Contains(unwanted, name)
 		}), "PIPEX_WORKDIR="+place.Workdir, "PIPEX_WORKSPACE="+place.Workspace, "CONTAINERD_ADDRESS="+place.Address, "PIPEX_NAMESPACE="+place.Namespace)

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"unicode"
+
+	"pipex/lib/cli/traced"
 )
 
 const help = `usage: pipex-step [OPTION...] STEP [PREPARE-OPTION...] [-- CMD [ARG...]]
@@ -55,6 +57,7 @@ const (
 )
 
 func main() {
+	traced.Begin("pipex-step")
 	args, err := expand(os.Args[1:])
 	if errors.Is(err, errFile) {
 		os.Exit(status(err))
@@ -76,8 +79,13 @@ func main() {
 		os.Exit(statusCannot)
 	}
 	endOnQuit()
+	traced.Name("step "+s.name, "pipex.step", s.name)
+	traced.Export()
 	status := s.run()
 	s.held.Release()
+	if err := traced.End(status, status != 0); err != nil && !s.quiet {
+		say("warning: %v", err)
+	}
 	os.Exit(status)
 }
 

@@ -6,11 +6,14 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"pipex/lib/cli/traced"
 )
 
 // record is what pipex-commit --json prints of a run.
@@ -101,6 +104,7 @@ func (s *step) ended(run string, status int) int {
 		}
 		return code
 	}
+	traced.Name("", "pipex.run", run)
 	e := failure(status)
 	e.Reason = s.tellFailure(run, status)
 	return s.failed(status, e)
@@ -108,6 +112,7 @@ func (s *step) ended(run string, status int) int {
 
 // publish commits and links the run, and tells make and whoever reads the events.
 func (s *step) publish(run string, status int, cached bool) int {
+	traced.Name("", "pipex.run", run, "pipex.cached", strconv.FormatBool(cached))
 	args := []string{"--json", "--quiet"} // pipex-exec has given the warnings
 	if s.allowFailure {
 		args = append(args, "--allow-failure")

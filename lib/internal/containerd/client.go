@@ -49,7 +49,8 @@ const maxMessage = 16 << 20
 
 // Connect connects to a containerd. The error wraps [ErrUnreachable] if none answers.
 func Connect(ctx context.Context, to endpoint.Containerd) (*Client, error) {
-	defer trace.Region("containerd connect")()
+	ctx, part := trace.Start(ctx, "containerd connect")
+	defer part.End()
 	to = to.WithDefaults()
 	path := to.Socket()
 	dial := func(ctx context.Context, _ string) (net.Conn, error) {

@@ -94,7 +94,8 @@ type Object struct {
 // everything that it refers to, unpacked layers included. What an earlier run of the same name
 // has left is removed first: its lease is the last thing that goes.
 func (c *Client) Lease(ctx context.Context, o Object, digest string) error {
-	defer trace.Region("containerd lease")()
+	ctx, part := trace.Start(ctx, "containerd lease")
+	defer part.End()
 	ctx = c.Context(ctx)
 	create := func() (leases.Lease, error) {
 		return c.Leases().Create(ctx, leases.WithID(o.ID), leases.WithLabels(o.Labels()))
@@ -130,7 +131,8 @@ func (c *Client) LeaseSnapshot(ctx context.Context, id, key string) error {
 // Remove removes everything of the name id: it kills the task, waits for it, and removes
 // container, snapshots and lease. It ignores what does not exist.
 func (c *Client) Remove(ctx context.Context, id string) error {
-	defer trace.Region("containerd remove %s", id)()
+	ctx, part := trace.Start(ctx, "containerd remove", id)
+	defer part.End()
 	if err := c.RemoveContainer(ctx, id); err != nil {
 		return err
 	}
@@ -182,7 +184,8 @@ const killWait = 20 * time.Second
 // RemoveContainer removes the container id and its task, which it kills if it still runs.
 // It ignores what does not exist.
 func (c *Client) RemoveContainer(ctx context.Context, id string) error {
-	defer trace.Region("containerd remove container %s", id)()
+	ctx, part := trace.Start(ctx, "containerd remove container", id)
+	defer part.End()
 	ctx = c.Context(ctx)
 	err := c.deleteTask(ctx, id)
 	if err == nil {
@@ -241,7 +244,8 @@ func (c *Client) Running(ctx context.Context, id string) (bool, error) {
 // Owned returns the objects of all workspaces in the directory dir: each id for which there
 // is a lease, a snapshot or a container, once, in no particular order.
 func (c *Client) Owned(ctx context.Context, dir string) ([]Object, error) {
-	defer trace.Region("containerd list")()
+	ctx, part := trace.Start(ctx, "containerd list")
+	defer part.End()
 	ctx = c.Context(ctx)
 	// containerd's filters match a pattern anywhere in a value, so compare the directory
 	// here.

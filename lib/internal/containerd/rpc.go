@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -13,13 +15,14 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"pipex/lib/internal/lazy"
+	"pipex/lib/internal/trace"
 )
 
 // unbounded are the calls that take as long as a command runs, or as unpacking a layer
 // takes.
 var unbounded = map[string]bool{
-	"/containerd.services.tasks.v1.Tasks/Wait": true,
-	"/containerd.services.diff.v1.Diff/Apply":  true,
+	wait: true,
+	"/containerd.services.diff.v1.Diff/Apply": true,
 }
 
 // late is the error of a call that took too long. Its code is that of a containerd that
@@ -54,8 +57,39 @@ func (c *Client) plain(err error) error {
 	return rpcError{s, false}
 }
 
+// wait is a call that lasts as long as a command, which is a part of its own.
+const wait = "/containerd.services.tasks.v1.Tasks/Wait"
+
+// traced begins the part that is a call, and returns the function that ends it.
+func traced(ctx context.Context, method string) (context.Context, func(error)) {
+	if method == wait {
+		return ctx, func(error) {}
+	}
+	ctx, part := trace.Start(ctx, strings.TrimPrefix(method, "/"))
+	if part == nil {
+		return ctx, func(error) {}
+	}
+	part.Call()
+	service, name, _ := strings.Cut(strings.TrimPrefix(method, "/"), "/")
+	part.Set("rpc.system", "grpc")
+	part.Set("rpc.service", service)
+	part.Set("rpc.method", name)
+	return ctx, func(err error) {
+		if errors.Is(err, io.EOF) {
+			err = nil // of a stream
+		}
+		part.SetInt("rpc.grpc.status_code", int(status.Code(err)))
+		if err != nil {
+			part.Fail(err.Error())
+		}
+		part.End()
+	}
+}
+
 // call bounds a call with one answer.
-func (c *Client) call(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+func (c *Client) call(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) (err error) {
+	ctx, ended := traced(ctx, method)
+	defer func() { ended(err) }()
 	if unbounded[method] {
 		return c.plain(invoke(ctx, method, req, reply, cc, opts...))
 	}
@@ -63,7 +97,7 @@ func (c *Client) call(ctx context.Context, method string, req, reply any, cc *gr
 	defer cancel()
 	end, _ := limited.Deadline()
 	callers, has := ctx.Deadline()
-	err := invoke(limited, method, req, reply, cc, opts...)
+	err = invoke(limited, method, req, reply, cc, opts...)
 	// containerd knows how long we wait, and may be the first to say that it was too long.
 	late := limited.Err() != nil || status.Code(err) == codes.DeadlineExceeded
 	if err != nil && late && ctx.Err() == nil && !(has && callers.Equal(end)) {
@@ -76,7 +110,8 @@ func (c *Client) call(ctx context.Context, method string, req, reply any, cc *gr
 // needs.
 func (c *Client) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	s := &stream{client: c, cancel: cancel}
+	ctx, ended := traced(ctx, method)
+	s := &stream{client: c, cancel: cancel, ended: ended}
 	err := s.bounded(func() (err error) {
 		s.ClientStream, err = open(ctx, desc, cc, method, opts...)
 		return err
@@ -98,6 +133,8 @@ type stream struct {
 	grpc.ClientStream
 	client *Client
 	cancel context.CancelFunc
+	once   sync.Once
+	ended  func(error)
 }
 
 func (s *stream) RecvMsg(m any) error {
@@ -126,6 +163,7 @@ func (s *stream) bounded(do func() error) error {
 	err := do()
 	if err != nil {
 		s.cancel() // the stream has ended
+		s.once.Do(func() { s.ended(err) })
 	}
 	if err != nil && late.Load() {
 		err = s.client.late()

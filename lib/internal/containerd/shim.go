@@ -45,7 +45,8 @@ const shimName = "containerd-shim-runc-v2"
 // Shims returns the shims on this machine of this client's containerd and namespace. It
 // searches /proc (proc(5)), so it also finds those that containerd does not know of.
 func (c *Client) Shims(ctx context.Context) ([]Shim, error) {
-	defer trace.Region("containerd shims")()
+	ctx, part := trace.Start(ctx, "containerd shims")
+	defer part.End()
 	processes, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
 		return nil, err

@@ -136,7 +136,8 @@ func CheckLog(path string) error {
 
 // CreateContainer creates the record of a container, which uses the snapshot of the same id.
 func (c *Client) CreateContainer(ctx context.Context, o Object, image string, spec *specs.Spec) error {
-	defer trace.Region("containerd container")()
+	ctx, part := trace.Start(ctx, "containerd container")
+	defer part.End()
 	data, err := json.Marshal(spec)
 	if err != nil {
 		return err
@@ -163,7 +164,8 @@ type Streams struct {
 // CreateTask creates a task in an existing container, ready to be started, and returns its
 // process id. The error is a [*CommandError] if the command args cannot be run.
 func (c *Client) CreateTask(ctx context.Context, id string, rootfs []mount.Mount, io Streams, options *anypb.Any, args []string) (*Task, uint32, error) {
-	defer trace.Region("containerd create task")()
+	ctx, part := trace.Start(ctx, "containerd create task")
+	defer part.End()
 	r, err := c.tasks().Create(c.Context(ctx), &tasksapi.CreateTaskRequest{
 		Options:     options,
 		ContainerID: id, Rootfs: toAPI(rootfs), Stdin: io.Stdin, Stdout: io.Stdout, Stderr: io.Stderr, Terminal: io.Terminal,
@@ -203,7 +205,8 @@ func (c *Client) Attach(ctx context.Context, id string) (*Task, error) {
 
 // Start starts the command. After an error the container is removed.
 func (t *Task) Start(ctx context.Context, args []string) error {
-	defer trace.Region("containerd start")()
+	ctx, part := trace.Start(ctx, "containerd start")
+	defer part.End()
 	ctx = t.client.Context(ctx)
 	if _, err := t.client.tasks().Start(ctx, &tasksapi.StartRequest{ContainerID: t.id}); err != nil {
 		return errors.Join(commandError(args, errdefs.FromGRPC(err), fmt.Sprintf("cannot start %q", args[0])), t.Delete(context.WithoutCancel(ctx)))
@@ -226,7 +229,6 @@ const restartWait = 2 * time.Minute
 // A task that ends while containerd is down is asked for at its shim, since containerd may
 // not know of it any more.
 func (t *Task) Wait(ctx context.Context) (Exit, error) {
-	defer trace.Region("containerd wait")()
 	ctx, cancel := context.WithCancel(t.client.Context(ctx))
 	defer cancel()
 	var lost time.Time

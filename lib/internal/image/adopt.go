@@ -42,7 +42,8 @@ func (r *resolver) adopt(ctx context.Context, candidates []string, known *images
 // take copies the image's record, and its blobs' entries, from the namespace ns, of which
 // there is the context.
 func (r *resolver) take(ctx, there context.Context, ns string, found images.Image) (*images.Image, error) {
-	defer trace.Region("image adopt %s from %s", found.Name, ns)()
+	ctx, part := trace.Start(ctx, "image adopt", found.Name, "from", ns)
+	defer part.End()
 	ctx, done, err := r.containerd.LeaseFetch(ctx)
 	if err != nil {
 		return nil, err

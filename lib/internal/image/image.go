@@ -75,7 +75,8 @@ type resolver struct {
 // its name protects it from garbage collection, so lease its Digest. The error wraps
 // [ErrMissing] if the image is not there and cannot be fetched.
 func Resolve(ctx context.Context, c *containerd.Client, ref string, opt Options) (*Image, error) {
-	defer trace.Region("image resolve %s", ref)()
+	ctx, part := trace.Start(ctx, "image resolve", ref)
+	defer part.End()
 	ctx = log.WithLogger(ctx, silent) // containerd's packages log what their errors say anyway
 	api, err := client.NewWithConn(c.Conn)
 	if err != nil {
@@ -216,7 +217,8 @@ func (r *resolver) open(ctx context.Context, record images.Image) (*Image, error
 }
 
 func (r *resolver) unpack(ctx context.Context, img client.Image) error {
-	defer trace.Region("image unpack %s", img.Name())()
+	ctx, part := trace.Start(ctx, "image unpack", img.Name())
+	defer part.End()
 	ctx, done, err := r.containerd.LeaseFetch(ctx)
 	if err != nil {
 		return err

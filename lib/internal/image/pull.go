@@ -24,7 +24,8 @@ import (
 // pull fetches an image from its registry. A lease protects what is fetched until the image
 // has a name and is unpacked. The lease expires if this process dies.
 func (r *resolver) pull(ctx context.Context, ref, full string) (*images.Image, error) {
-	defer trace.Region("image pull %s", full)()
+	ctx, part := trace.Start(ctx, "image pull", full)
+	defer part.End()
 	ctx, done, err := r.containerd.LeaseFetch(ctx)
 	if err != nil {
 		return nil, err

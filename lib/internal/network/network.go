@@ -113,7 +113,8 @@ func dir(id string) string { return filepath.Join(state, id) }
 // connects it to the network name. It first removes what an earlier Setup for the same id
 // has left. After an error nothing is left.
 func (p Paths) Setup(ctx context.Context, id, name, hostname string) (_ *Network, err error) {
-	defer trace.Region("network setup %s", name)()
+	ctx, part := trace.Start(ctx, "network setup", name)
+	defer part.End()
 	if err := p.Check(name); err != nil {
 		return nil, err
 	}
@@ -225,7 +226,8 @@ func Remove(ctx context.Context, id string) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return os.RemoveAll(dir(id))
 	}
-	defer trace.Region("network remove")()
+	ctx, part := trace.Start(ctx, "network remove")
+	defer part.End()
 	namespace := filepath.Join(dir(id), "netns")
 	if err == nil {
 		err = remove(ctx, id, namespace, conflist)

@@ -164,7 +164,8 @@ func undo(ctx context.Context, c *containerd.Client, id string, why error) error
 }
 
 func snapshot(ctx context.Context, c *containerd.Client, cfg *Container) ([]mount.Mount, error) {
-	defer trace.Region("containerd snapshot")()
+	ctx, part := trace.Start(ctx, "containerd snapshot")
+	defer part.End()
 	ctx = leases.WithLease(c.Context(ctx), cfg.ID)
 	parent, err := parent(ctx, c, cfg)
 	if err != nil {

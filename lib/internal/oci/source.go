@@ -31,7 +31,8 @@ func sources(ctx context.Context, c *containerd.Client, cfg *Container, spec *sp
 	if len(cfg.Step.Sources)+len(cfg.Copied) == 0 {
 		return nil, nil
 	}
-	defer trace.Region("sources")()
+	ctx, part := trace.Start(ctx, "sources")
+	defer part.End()
 	service := c.SnapshotService(c.Snapshotter)
 	key := cfg.ID + containerd.SourcesSuffix
 	at, err := service.Prepare(leases.WithLease(ctx, cfg.ID), key, "", snapshots.WithLabels(cfg.Labels()))

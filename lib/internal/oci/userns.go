@@ -60,7 +60,8 @@ func parent(ctx context.Context, c *containerd.Client, cfg *Container) (string, 
 	if cfg.Step.Userns == nil {
 		return cfg.ChainID, nil
 	}
-	defer trace.Region("userns snapshot")()
+	ctx, part := trace.Start(ctx, "userns snapshot")
+	defer part.End()
 	m := cfg.Step.Userns
 	ids := fmt.Sprintf("%d.%d.%d.%d", m.UID, m.GID, m.SubUID, m.SubGID)
 	name := "pipex-userns-" + ids + "-" + cfg.ChainID

@@ -167,7 +167,8 @@ func (w *worker) work(ctx context.Context) error {
 
 // run works off the notes of one run. The run may be gone, and so may the workspace.
 func (w *worker) run(ctx context.Context, id string) error {
-	defer trace.Region("reap %s", id)()
+	ctx, part := trace.Start(ctx, "reap", id)
+	defer part.End()
 	lock, err := run.HoldContainer(ctx, w.Place, w.ws, id)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
