@@ -74,7 +74,12 @@ type Call struct {
 }
 
 // Main runs the verb with the process's arguments and exits.
-func Main(v Verb) { os.Exit(v.run(os.Args)) }
+func Main(v Verb) {
+	if !v.Plain {
+		putOffCollection()
+	}
+	os.Exit(v.run(os.Args))
+}
 
 func (v *Verb) run(args []string) (status int) {
 	traced.Begin(v.Name)
