@@ -8,7 +8,7 @@ import (
 )
 
 var bigRow = row{
-	name: "big", about: "verbs in a workspace of 100,000 runs and 10,000 steps, and in an empty one", rounds: 20,
+	name: "big", about: "verbs in a workspace of 100,000 runs and 10,000 steps, and in an empty one", rounds: 12,
 	contests: func(s *site) (all []contest, err error) {
 		big := map[binaries]*workdir{}
 		for _, b := range []binaries{s.bin, binaries(s.with)} {

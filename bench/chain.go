@@ -51,7 +51,6 @@ func (s *site) build(name string, jobs int, steps []target) contest {
 					}
 					return p.quarters(sample, began, time.Now(), jobs)
 				},
-				After: func() error { return p.call("", "rm", "-rf", p.dir) },
 			}
 		},
 	}

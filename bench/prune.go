@@ -11,39 +11,52 @@ import (
 )
 
 var pruneRow = row{
-	name: "prune", about: "prune of 10,000 runs of 20 files", rounds: 4,
+	name: "prune", about: "prune of 10,000 runs of 20 files", rounds: 3,
 	contests: func(s *site) ([]contest, error) {
-		other := s.open(s.bin)
-		rm := measure.Subject{
-			Name:   "rm -rf",
-			Before: func() error { return other.runs() },
-			Do: func(*measure.Sample) error {
-				return s.call("", "rm", "-rf", filepath.Join(other.path, "default", "runs"))
-			},
-			After: other.empty,
-		}
-		return []contest{{
-			name: "prune", cpu: true,
-			ours: func(b binaries) measure.Subject {
+		c := contest{name: "prune", cpu: true}
+		turns := map[binaries][]*workdir{}
+		// All runs are made before any are removed; see many.
+		for _, b := range []binaries{s.bin, binaries(s.with), "rm"} {
+			if b == "" {
+				continue
+			}
+			for range s.turns(3) {
 				w := s.open(b)
-				return measure.Subject{
-					Name:   "pipex-prune",
-					Before: func() error { return w.runs() },
-					Do:     func(*measure.Sample) error { return w.prune() },
-					After: func() error {
-						left, err := os.ReadDir(filepath.Join(w.path, "default", "runs"))
-						if err == nil && len(left) > 1 {
-							err = fmt.Errorf("prune has left %d runs", len(left))
-						}
-						if err != nil {
-							return err
-						}
-						return w.empty()
-					},
+				if err := w.runs(); err != nil {
+					return nil, err
 				}
+				turns[b] = append(turns[b], w)
+			}
+		}
+		next := func(b binaries) (w *workdir) {
+			w, turns[b] = turns[b][0], turns[b][1:]
+			return w
+		}
+		c.ours = func(b binaries) measure.Subject {
+			var w *workdir
+			return measure.Subject{
+				Name: "pipex-prune",
+				Before: func() error {
+					w = next(b)
+					return nil
+				},
+				Do: func(*measure.Sample) error { return w.prune() },
+				After: func() error {
+					left, err := os.ReadDir(filepath.Join(w.path, "default", "runs"))
+					if err == nil && len(left) != 1 {
+						err = fmt.Errorf("prune has left %d runs", len(left))
+					}
+					return err
+				},
+			}
+		}
+		c.peers = []peer{{measure.Subject{
+			Name: "rm -rf",
+			Do: func(*measure.Sample) error {
+				return s.call("", "rm", "-rf", filepath.Join(next("rm").path, "default", "runs"))
 			},
-			peers: []peer{{rm, limits(0.7)}},
-		}}, nil
+		}, limits(0.7)}}
+		return []contest{c}, nil
 	},
 }
 
@@ -72,8 +85,6 @@ func (w *workdir) runs() error {
 	}
 	return w.settled(nil)
 }
-
-func (w *workdir) empty() error { return w.call("", "rm", "-rf", filepath.Join(w.path, "default")) }
 
 // crowded makes a workspace with many runs.
 func crowded(root string, runs, steps int) (*workspace.Workspace, error) {

@@ -15,7 +15,7 @@ type row struct {
 	name, about string
 	rounds      int
 	// contests sets up what is compared. What it makes is below the site's directory, which
-	// is removed after the row.
+	// is removed at the end.
 	contests func(*site) ([]contest, error)
 }
 
@@ -66,24 +66,30 @@ func (s *site) compete(r row, c contest) ([]report.Figure, error) {
 	for _, p := range peers {
 		subjects = append(subjects, p.Subject)
 	}
-	warm, n := 0, r.rounds
-	if c.rounds > 0 {
-		n = c.rounds
-	}
-	if s.rounds > 0 {
-		n = s.rounds
-	}
-	if c.warm {
+	warm := 0
+	if c.warm && !s.short {
 		warm = 2
 	}
-	if s.short {
-		warm, n = 0, 1
+	n := s.turns(r.rounds)
+	if c.rounds > 0 {
+		n = s.turns(c.rounds)
 	}
 	samples, err := s.meter.Rounds(subjects, warm, n)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.name, err)
 	}
 	return c.figures(subjects, peers, samples), nil
+}
+
+// turns is the number of rounds of a contest that has its own number.
+func (s *site) turns(own int) int {
+	switch {
+	case s.short:
+		return 1
+	case s.rounds > 0:
+		return s.rounds
+	}
+	return own
 }
 
 func (c contest) figures(subjects []measure.Subject, peers []peer, samples [][]measure.Sample) (all []report.Figure) {

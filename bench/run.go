@@ -84,14 +84,14 @@ func run(ctx context.Context, o options, names []string) (err error) {
 	return errors.Join(failed, s.record(figures, commit))
 }
 
-// measure runs all contests of a row.
+// measure runs all contests of a row. What they have made stays until the end, since a row that
+// removes much makes the next one slow; see many.
 func (s *site) measure(dir string, r row) (figures []report.Figure, err error) {
 	say("%s: %s", r.name, r.about)
 	s.dir = filepath.Join(dir, r.name)
 	if err := os.Mkdir(s.dir, 0o755); err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(s.dir)) }()
 	contests, err := r.contests(s)
 	if err != nil {
 		return nil, err
