@@ -33,11 +33,16 @@ func (c *Call) Reap() {
 	if err != nil || unix.CloseRange(3, ^uint(0)>>1, unix.CLOSE_RANGE_CLOEXEC) != nil {
 		return
 	}
-	cmd.Dir = "/"
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if cmd.Start() == nil {
-		cmd.Process.Release()
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return
 	}
+	defer null.Close()
+	// Not cmd.Start, which forks once more to find out how it can wait for the process.
+	syscall.ForkExec(cmd.Path, cmd.Args, &syscall.ProcAttr{
+		Dir: "/", Env: cmd.Environ(), Files: []uintptr{null.Fd(), null.Fd(), null.Fd()},
+		Sys: &syscall.SysProcAttr{Setsid: true},
+	})
 }
 
 // End kills the container of an open run that the caller holds, and removes all that the run owns in

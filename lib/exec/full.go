@@ -82,7 +82,7 @@ func (x *execution) rescue(ctx context.Context, task *containerd.Task, i int) {
 	if slices.ContainsFunc(x.rescues, func(r *rescued) bool { return r.stream == i }) {
 		return
 	}
-	if runs, open := task.ShimHas(filepath.Join(x.run.Dir, name)); !runs || open {
+	if open, err := task.ShimHas(filepath.Join(x.run.Dir, name)); open || errors.Is(err, containerd.ErrNoShim) {
 		return // the shim was killed, or another program has closed the log
 	}
 	pipe, err := task.Output(i)

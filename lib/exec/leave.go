@@ -72,24 +72,20 @@ func (x *execution) written(task *containerd.Task) bool {
 	_, part := trace.Start(context.Background(), "wait until the logs are written")
 	defer part.End()
 	end := time.Now().Add(writing)
-	pause := time.Millisecond
-	for i, path := range []string{x.run.Stdout(), x.run.Stderr()} {
-		for {
-			runs, open := task.ShimHas(path)
-			if !runs || time.Now().After(end) {
-				return false // it was killed, or is not known, or hangs
-			}
-			if !open {
-				break
-			}
-			select {
-			case <-x.logs[i].Left():
-			case <-time.After(pause):
-				pause *= 2
-			}
+	for pause := time.Millisecond; ; pause *= 2 {
+		open, err := task.ShimHas(x.run.Stdout(), x.run.Stderr())
+		if err != nil || open && time.Now().After(end) {
+			return false // it was killed, or is not ours to look at, or hangs
+		}
+		if !open {
+			return true
+		}
+		select {
+		case <-x.logs[0].Left():
+		case <-x.logs[1].Left():
+		case <-time.After(pause):
 		}
 	}
-	return true
 }
 
 // settle removes the container of an earlier exec that has handed that over, if no reaper has
@@ -111,8 +107,8 @@ func (x *execution) settle(ctx context.Context) error {
 	if notes, err := x.ws.HasNotes(x.run.ID); err != nil || !notes {
 		return err // a reaper was at it
 	}
-	if err := x.client.RemoveContainer(ctx, x.meta.Container.ID); err != nil {
+	if err := x.client.RemoveEnded(ctx, x.meta.Container.ID); err != nil {
 		return err
 	}
-	return x.ws.DropNotes(x.run.ID, true)
+	return x.ws.DropNotes(x.run.ID)
 }

@@ -100,8 +100,14 @@ func (d *decision) stage(ctx context.Context) (*Prepared, error) {
 			return nil, err
 		}
 	}
+	var held *workspace.Lock
+	var err error
 	if d.again {
-		if err := d.forget(ctx); err != nil {
+		if held, err = d.hold(); err == nil {
+			defer held.Release()
+			err = d.forget(ctx)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -123,14 +129,11 @@ func (d *decision) stage(ctx context.Context) (*Prepared, error) {
 			return &Prepared{RunID: id, Fingerprint: m.Fingerprint, UpToDate: true}, err
 		}
 	}
-	held, err := ws.HoldRun(d.RunID, "prepare")
-	if err != nil {
-		return nil, err
-	}
-	defer held.Release()
-	// While we waited for the lock, another prepare may have made the run: its lease is not ours.
-	if _, err := ws.Run(d.RunID); err == nil {
-		return nil, fmt.Errorf("run %q %w", d.RunID, workspace.ErrExists)
+	if held == nil {
+		if held, err = d.hold(); err != nil {
+			return nil, err
+		}
+		defer held.Release()
 	}
 	needed := d.spec.Caches
 	if d.spec.Setup != nil {
@@ -165,9 +168,24 @@ func (d *decision) stage(ctx context.Context) (*Prepared, error) {
 	return &Prepared{RunID: d.RunID, Fingerprint: m.Fingerprint}, nil
 }
 
+// hold takes the lock of the run, which must not exist.
+func (d *decision) hold() (*workspace.Lock, error) {
+	held, err := d.ws.HoldRun(d.RunID, "prepare")
+	if err != nil {
+		return nil, err
+	}
+	// While we waited for the lock, another prepare may have made the run: its lease is not ours.
+	if _, err := d.ws.Run(d.RunID); err == nil {
+		held.Release()
+		return nil, fmt.Errorf("run %q %w", d.RunID, workspace.ErrExists)
+	}
+	return held, nil
+}
+
 // forget makes sure that no reaper removes from containerd, from now on, what belonged to an
 // earlier run of the same id: [containerd.Client.Lease] does that. It waits for one that is
-// at it, before the caller holds a lock that others wait for.
+// at it, before the caller holds a lock that prune and link wait for. The caller holds the
+// run's lock.
 func (d *decision) forget(ctx context.Context) error {
 	if notes, err := d.ws.HasNotes(d.RunID); err != nil || !notes {
 		return err
@@ -177,7 +195,7 @@ func (d *decision) forget(ctx context.Context) error {
 		return err
 	}
 	defer lock.Release()
-	return d.ws.DropNotes(d.RunID, true)
+	return d.ws.DropNotes(d.RunID)
 }
 
 // settle waits until every later write to a mount or source can be seen.

@@ -106,17 +106,19 @@ func (ws *Workspace) ReadNote(n Note) (Note, error) {
 	return n, err
 }
 
-// DropNotes removes the notes of a run: of its task, and with all the other one, too. The
-// caller holds the lock of the run's container.
-func (ws *Workspace) DropNotes(run string, all bool) error {
-	err := os.Remove(ws.path(notesDir, Note{Run: run, Task: true}.file()))
-	if all && (err == nil || errors.Is(err, fs.ErrNotExist)) {
-		err = os.Remove(ws.path(notesDir, Note{Run: run}.file()))
-	}
+// DropNote removes the note of n's Run and Task, if there is one. The caller holds the lock of
+// the run's container. A commit may leave another note of the run meanwhile.
+func (ws *Workspace) DropNote(n Note) error {
+	err := os.Remove(ws.path(notesDir, n.file()))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	return err
+}
+
+// DropNotes removes all notes of a run. The caller holds the locks of the run and its container.
+func (ws *Workspace) DropNotes(run string) error {
+	return errors.Join(ws.DropNote(Note{Run: run, Task: true}), ws.DropNote(Note{Run: run}))
 }
 
 // HoldContainer takes the lock of a run's container, and waits for it until ctx ends. While it

@@ -131,11 +131,16 @@ func (c *Client) LeaseSnapshot(ctx context.Context, id, key string) error {
 // Remove removes everything of the name id: it kills the task, waits for it, and removes
 // container, snapshots and lease. It ignores what does not exist.
 func (c *Client) Remove(ctx context.Context, id string) error {
-	ctx, part := trace.Start(ctx, "containerd remove", id)
-	defer part.End()
 	if err := c.RemoveContainer(ctx, id); err != nil {
 		return err
 	}
+	return c.RemoveRest(ctx, id)
+}
+
+// RemoveRest removes what [Client.Remove] does, of a container that is removed.
+func (c *Client) RemoveRest(ctx context.Context, id string) error {
+	ctx, part := trace.Start(ctx, "containerd remove", id)
+	defer part.End()
 	removeSocket(c.address, c.Namespace, id)
 	// Without its lease the snapshot would be garbage, but containerd may collect that
 	// much later. So remove it now.
@@ -184,46 +189,63 @@ const killWait = 20 * time.Second
 // RemoveContainer removes the container id and its task, which it kills if it still runs.
 // It ignores what does not exist.
 func (c *Client) RemoveContainer(ctx context.Context, id string) error {
+	_, err := c.removeContainer(ctx, id)
+	return err
+}
+
+// RemoveEnded is [Client.RemoveContainer] for a container that has a task, unless somebody has
+// removed that. If they were killed at that, containerd may have forgotten to end the task's
+// shim; then RemoveEnded does. The caller makes sure that nobody creates a task of that name.
+func (c *Client) RemoveEnded(ctx context.Context, id string) error {
+	had, err := c.removeContainer(ctx, id)
+	if err == nil && !had {
+		err = c.EndStray(ctx, id)
+	}
+	return err
+}
+
+// removeContainer removes the container id and its task, and reports whether it had a task.
+func (c *Client) removeContainer(ctx context.Context, id string) (had bool, err error) {
 	ctx, part := trace.Start(ctx, "containerd remove container", id)
 	defer part.End()
 	ctx = c.Context(ctx)
-	err := c.deleteTask(ctx, id)
-	if err == nil {
+	if had, err = c.deleteTask(ctx, id); err == nil {
 		_, err = c.containers().Delete(ctx, &containersapi.DeleteContainerRequest{ID: id})
 		err = errdefs.FromGRPC(err)
 	}
 	if err != nil && !errdefs.IsNotFound(err) {
-		return fmt.Errorf("cannot remove container %q: %w", id, err)
+		return had, fmt.Errorf("cannot remove container %q: %w", id, err)
 	}
-	return nil
+	return had, nil
 }
 
-// deleteTask kills the task id if it still runs, and deletes it.
-func (c *Client) deleteTask(ctx context.Context, id string) error {
-	_, err := c.tasks().Delete(ctx, &tasksapi.DeleteTaskRequest{ContainerID: id})
+// deleteTask kills the task id if it still runs, and deletes it. had is false if there was
+// none.
+func (c *Client) deleteTask(ctx context.Context, id string) (had bool, err error) {
+	_, err = c.tasks().Delete(ctx, &tasksapi.DeleteTaskRequest{ContainerID: id})
 	err = errdefs.FromGRPC(err)
 	if err == nil || errdefs.IsNotFound(err) {
-		return nil
+		return err == nil, nil
 	}
 	// Most likely it still runs. The shim has no error code for that, only a message.
 	_, err = c.tasks().Kill(ctx, &tasksapi.KillRequest{ContainerID: id, Signal: uint32(unix.SIGKILL), All: true})
 	if err = errdefs.FromGRPC(err); err != nil && !errdefs.IsNotFound(err) {
-		return err
+		return true, err
 	}
 	wait, cancel := context.WithTimeout(ctx, killWait)
 	defer cancel()
 	_, err = c.tasks().Wait(wait, &tasksapi.WaitRequest{ContainerID: id})
 	if err != nil && wait.Err() != nil && ctx.Err() == nil {
-		return fmt.Errorf("its task has not ended within %s", killWait)
+		return true, fmt.Errorf("its task has not ended within %s", killWait)
 	}
 	if err != nil && !errdefs.IsNotFound(errdefs.FromGRPC(err)) {
-		return errdefs.FromGRPC(err)
+		return true, errdefs.FromGRPC(err)
 	}
 	_, err = c.tasks().Delete(ctx, &tasksapi.DeleteTaskRequest{ContainerID: id})
 	if err = errdefs.FromGRPC(err); err != nil && !errdefs.IsNotFound(err) {
-		return err
+		return true, err
 	}
-	return nil
+	return true, nil
 }
 
 // Running reports whether the container id has a task that was started and has not ended.

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -99,24 +100,37 @@ func (t *Task) Output(i int) (*os.File, error) {
 	return os.NewFile(uintptr(fd), "the command's output"), nil
 }
 
-// ShimHas reports whether the task's shim runs, and whether it has a file open. One that is
-// being killed has no files any more.
-func (t *Task) ShimHas(path string) (runs, open bool) {
+// ErrNoShim says that a task's shim does not run, or is not known.
+var ErrNoShim = errors.New("the task has no shim")
+
+// ShimHas reports whether the task's shim has one of the files open. The error wraps
+// [ErrNoShim] or [os.ErrPermission] if that cannot be told.
+func (t *Task) ShimHas(paths ...string) (bool, error) {
 	dir := fmt.Sprintf("/proc/%d", t.shim)
 	name, _ := os.ReadFile(dir + "/cmdline")
 	if command, _, _ := strings.Cut(string(name), "\x00"); filepath.Base(command) != shimName {
-		return false, false
+		return false, ErrNoShim
 	}
-	files, err := os.ReadDir(dir + "/fd")
-	if len(files) == 0 {
-		return errors.Is(err, os.ErrPermission), false
+	open, err := os.ReadDir(dir + "/fd")
+	if err == nil && len(open) == 0 {
+		err = ErrNoShim // one that is being killed has no files any more
 	}
-	for _, f := range files {
-		if target, _ := os.Readlink(filepath.Join(dir, "fd", f.Name())); target == path {
-			return true, true
+	var files []os.FileInfo
+	for _, path := range paths {
+		if err != nil {
+			return false, err
+		}
+		var info os.FileInfo
+		info, err = os.Stat(path)
+		files = append(files, info)
+	}
+	for _, fd := range open {
+		is, gone := os.Stat(filepath.Join(dir, "fd", fd.Name()))
+		if gone == nil && slices.ContainsFunc(files, func(f os.FileInfo) bool { return os.SameFile(f, is) }) {
+			return true, err
 		}
 	}
-	return true, false
+	return false, err
 }
 
 // runtimeName is containerd's shim for runc.

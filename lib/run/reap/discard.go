@@ -68,7 +68,7 @@ func end(ctx context.Context, p run.Place, ws *workspace.Workspace, r workspace.
 	if err := remove(ctx, client, c.ID); err != nil {
 		return err
 	}
-	return ws.DropNotes(r.ID, true)
+	return ws.DropNotes(r.ID)
 }
 
 // remove removes everything that a run owns outside its workspace.

@@ -12,6 +12,7 @@ import (
 
 	"pipex/lib/internal/containerd"
 	"pipex/lib/internal/endpoint"
+	"pipex/lib/internal/network"
 	"pipex/lib/internal/trace"
 	"pipex/lib/run"
 	"pipex/lib/workspace"
@@ -62,6 +63,7 @@ func Serve(ctx context.Context, p run.Place, linger time.Duration) error {
 			return w.work(ctx)
 		}
 		for first := true; ctx.Err() == nil && (first || bell.Rung(linger)); first = false {
+			time.Sleep(gather)
 			w.work(ctx)
 		}
 		bell.Close()
@@ -87,12 +89,17 @@ func forgetUnreachable(ctx context.Context, p run.Place, ws *workspace.Workspace
 		}
 		var lock *workspace.Lock
 		if lock, err = run.HoldContainer(ctx, p, ws, n.Run); err == nil {
-			err = ws.DropNotes(n.Run, true)
+			err = ws.DropNote(n)
 			lock.Release()
 		}
 	}
 	return err
 }
+
+// gather is how long a reaper waits before it works off a note: a script commits a run soon
+// after it has executed it, and then the container goes together with all the rest, while
+// nobody needs the processors as much.
+const gather = 50 * time.Millisecond
 
 // worker works off notes.
 type worker struct {
@@ -148,6 +155,7 @@ func (w *worker) work(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	notes = slices.CompactFunc(notes, func(a, b workspace.Note) bool { return a.Run == b.Run })
 	var g errgroup.Group
 	g.SetLimit(abreast)
 	errs := make([]error, len(notes))
@@ -177,32 +185,42 @@ func (w *worker) run(ctx context.Context, id string) error {
 		return err
 	}
 	defer lock.Release()
-	for _, n := range []workspace.Note{{Run: id}, {Run: id, Task: true}} {
-		if n, err = w.ws.ReadNote(n); errors.Is(err, fs.ErrNotExist) {
-			continue // another process was at it
+	var ended bool
+	for _, n := range []workspace.Note{{Run: id, Task: true}, {Run: id}} {
+		n, err := w.ws.ReadNote(n)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
 		}
 		if err == nil { // else it is damaged, and prune finds the objects by their labels
-			err = w.note(ctx, n)
-			if err != nil {
+			if err := w.note(ctx, n, ended); err != nil {
 				return err
 			}
+			ended = n.Task
 		}
-		return w.ws.DropNotes(id, !n.Task)
+		if err := w.ws.DropNote(n); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// note removes what a note says. The caller holds the lock of the container.
-func (w *worker) note(ctx context.Context, n workspace.Note) error {
+// note removes what a note says; ended says that the run's container is removed already. The
+// caller holds the lock of the container.
+func (w *worker) note(ctx context.Context, n workspace.Note, ended bool) error {
 	if _, err := w.ws.OpenRun(n.Run); err == nil && !n.Task {
 		return nil // prepared again since
 	}
 	client, err := w.client(ctx, n)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if n.Task {
-		return client.RemoveContainer(ctx, n.ID)
+	case n.Task:
+		return client.RemoveEnded(ctx, n.ID)
+	case ended:
+		if err := client.RemoveRest(ctx, n.ID); err != nil {
+			return err
+		}
+		return network.Remove(ctx, n.ID)
 	}
 	return remove(ctx, client, n.ID)
 }
