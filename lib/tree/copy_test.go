@@ -24,7 +24,7 @@ func TestCopyKeepsContent(t *testing.T) {
 	}
 	ok(t, os.Link(filepath.Join(src, "a"), filepath.Join(src, "b")))
 	want := scan1(t, src)
-	_, err := Seal(context.Background(), src)
+	_, err := sealTree(src)
 	ok(t, err)
 	ok(t, Copy(context.Background(), dst, src))
 	if got := scan1(t, dst); got.Digest() != want.Digest() {

@@ -20,13 +20,14 @@ func Glance(ctx context.Context, dir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return glance(seen), nil
+	return glance(seen, func(is *glimpse) *glimpse { return is }), nil
 }
 
-func glance(seen *listing[glimpse]) string {
+func glance[T any](seen *listing[T], of func(*T) *glimpse) string {
 	h := sha256.New()
 	var block []byte
-	seen.each(func(is *glimpse) {
+	seen.each(func(t *T) {
+		is := of(t)
 		block = append(append(block, is.path...), 0)
 		for _, n := range is.stamp {
 			block = binary.LittleEndian.AppendUint64(block, n)

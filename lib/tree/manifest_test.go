@@ -2,7 +2,6 @@ package tree
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"fmt"
 	"io"
@@ -41,7 +40,7 @@ func TestManifest(t *testing.T) {
 	dir := t.TempDir()
 	plant(t, dir, map[string]string{"a b/": "", "a b/#1*": "hello", "l": "-> a b/*"})
 	ok(t, os.Chmod(dir, fs.ModeSticky|0o775))
-	content, err := Seal(context.Background(), dir)
+	content, err := sealTree(dir)
 	ok(t, err)
 	want := `#mtree
 . type=dir mode=1775
@@ -73,7 +72,7 @@ func TestManifestOfAnyNames(t *testing.T) {
 	dir := t.TempDir()
 	hostile(t, dir)
 	roundTrip(t, scan1(t, dir))
-	content, err := Seal(context.Background(), dir)
+	content, err := sealTree(dir)
 	ok(t, err)
 	roundTrip(t, content)
 }
@@ -85,7 +84,7 @@ func TestMtreeVerifies(t *testing.T) {
 	}
 	dir := t.TempDir()
 	hostile(t, dir)
-	content, err := Seal(context.Background(), dir)
+	content, err := sealTree(dir)
 	ok(t, err)
 	list := filepath.Join(t.TempDir(), "manifest")
 	verify := func() error {

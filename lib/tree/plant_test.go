@@ -129,3 +129,18 @@ func chain(t *testing.T, dir, name string, depth int) int {
 	t.Cleanup(func() { unix.Close(fd) })
 	return fd
 }
+
+// sealTree seals and syncs a directory. What Seal returns as its glance is what a glance sees.
+func sealTree(dir string) (*Tree, error) {
+	s, err := Seal(context.Background(), dir)
+	if err == nil {
+		err = s.Sync(context.Background())
+	}
+	if err != nil {
+		return nil, err
+	}
+	if now, err := Glance(context.Background(), dir); err != nil || now != s.Glance {
+		return nil, errors.Join(err, errors.New("a glance sees something else"))
+	}
+	return s.Tree, nil
+}

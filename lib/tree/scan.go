@@ -80,7 +80,6 @@ func Scan(ctx context.Context, dir string, options ...Option) (*Tree, error) {
 // scan holds the settings of one scan.
 type scan struct {
 	special bool
-	still   bool   // a file that is written to during the scan is an error
 	cache   *Cache // where sums are looked up and stored; may be nil
 	without []inode
 	parents []inode   // of directories to be left out that do not exist yet
@@ -176,10 +175,6 @@ func (g *gatherer) visit(ctx context.Context, o *object) (is sighting, err error
 	return is, err
 }
 
-// largeFile is from which size on, in bytes, a file that is to be sealed is written to disk while it is
-// hashed. For smaller files, another system call costs more than that saves.
-const largeFile = 1 << 20
-
 // content sets the size and sum of a regular file, from the cache if they are there.
 func (g *gatherer) content(ctx context.Context, o *object, is *sighting) error {
 	if g.cache != nil {
@@ -194,16 +189,7 @@ func (g *gatherer) content(ctx context.Context, o *object, is *sighting) error {
 		return err
 	}
 	defer unix.Close(fd)
-	if g.still && o.stat.Size >= largeFile {
-		written := make(chan struct{})
-		go func() {
-			// An error is ignored here: fsync(2) returns it again.
-			unix.SyncFileRange(fd, 0, 0, unix.SYNC_FILE_RANGE_WRITE)
-			close(written)
-		}()
-		defer func() { <-written }()
-	}
-	if err := g.read(ctx, fd, is); err != nil {
+	if is.size, is.sum, err = g.read(ctx, fd); err != nil {
 		return o.fail("read", err)
 	}
 	if g.cache != nil && g.cache.trusts(&o.stat) && is.size == o.stat.Size {
@@ -212,14 +198,11 @@ func (g *gatherer) content(ctx context.Context, o *object, is *sighting) error {
 		// the file grows, or in procfs.
 		g.sums = append(g.sums, remembered{stampOf(&o.stat), is.sum})
 	}
-	if g.still {
-		return o.unchanged(fd, is.size)
-	}
 	return nil
 }
 
-// read hashes a file to its end.
-func (g *gatherer) read(ctx context.Context, fd int, is *sighting) error {
+// read hashes a file to its end, and returns how many bytes it has read.
+func (g *gatherer) read(ctx context.Context, fd int) (size int64, sum [sha256.Size]byte, err error) {
 	g.hash.Reset()
 	for ctx.Err() == nil {
 		var n int
@@ -228,30 +211,16 @@ func (g *gatherer) read(ctx context.Context, fd int, is *sighting) error {
 			return err
 		})
 		if err != nil {
-			return err
+			return 0, sum, err
 		}
 		if n == 0 {
-			g.hash.Sum(is.sum[:0])
-			return nil
+			g.hash.Sum(sum[:0])
+			return size, sum, nil
 		}
 		g.hash.Write(g.buffer[:n])
-		is.size += int64(n)
+		size += int64(n)
 	}
-	return ctx.Err()
-}
-
-// unchanged returns an error if a file, of which size bytes were read, has been written to since
-// it was opened.
-func (o *object) unchanged(fd int, size int64) error {
-	var now unix.Stat_t
-	err := restart(func() error { return unix.Fstat(fd, &now) })
-	if err == nil && (size != now.Size || o.stat.Mtim != now.Mtim) {
-		err = ErrChanged
-	}
-	if err != nil {
-		return o.fail("read", err)
-	}
-	return nil
+	return 0, sum, ctx.Err()
 }
 
 // target returns the target of a symbolic link. symlink(2) refuses targets of PATH_MAX bytes or

@@ -140,7 +140,7 @@ func TestSpecialFiles(t *testing.T) {
 			soon(t, func() {
 				for _, scan := range []func() (*Tree, error){
 					func() (*Tree, error) { return Scan(context.Background(), dir) },
-					func() (*Tree, error) { return Seal(context.Background(), dir) },
+					func() (*Tree, error) { return sealTree(dir) },
 				} {
 					_, err := scan()
 					var special *SpecialError
@@ -172,7 +172,7 @@ func TestScanDeeperThanAnyPath(t *testing.T) {
 	fd, err := unix.Openat(last, "leaf", unix.O_CREAT|unix.O_WRONLY, 0o644)
 	ok(t, err)
 	unix.Close(fd)
-	got, err := Seal(context.Background(), dir)
+	got, err := sealTree(dir)
 	ok(t, err)
 	want := strings.Repeat(name+"/", depth) + "leaf"
 	if e := got.Entries[len(got.Entries)-1]; len(got.Entries) != depth+2 || e.Path != want || e.Mode != 0o444 {

@@ -2,56 +2,128 @@ package tree
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
-	"io/fs"
 
 	"golang.org/x/sys/unix"
 )
 
-// fewObjects is up to how many objects are synced one by one. Each fsync(2) waits some
-// milliseconds for the disk. One syncfs(2) waits only once, but for all unwritten data of the
-// file system.
-const fewObjects = 64
+// largeFile is from which size on, in bytes, a file that is to be sealed is written to disk while it is
+// hashed. For smaller files, another system call costs more than that saves.
+const largeFile = 1 << 20
 
 // sealedBits are the permissions that a sealed file may have.
 const sealedBits = 0o555
 
+// Sealed is a directory whose files are read-only.
+type Sealed struct {
+	*Tree
+	// Glance is what [Glance] returns of the directory.
+	Glance string
+	dir    string
+}
+
 // Seal makes the files in dir read-only and returns the content of dir. Nobody may write to dir any
 // more. All regular files lose their write, setuid, setgid and sticky bits and their capabilities
-// (capabilities(7)). Directories keep their modes, so that rm -r works. After Seal has returned nil,
-// contents, names and modes survive power loss, except the name of dir itself: the caller syncs its
-// parent directory.
+// (capabilities(7)). Directories keep their modes, so that rm -r works. Seal does not wait for the
+// disk: [Sealed.Sync] does.
 //
-// Seal refuses what [Scan] refuses, before it changes anything, and files that are written to at the
-// same time, with [ErrChanged]. After a later error some files are sealed; sealing again does no
-// harm. Only root can seal a file that its owner may not read, or that belongs to another user,
+// Seal refuses what [Scan] refuses, special files before it changes anything, and files that are written
+// to at the same time, with [ErrChanged]. After a later error some files are sealed; sealing again does
+// no harm. Only root can seal a file that its owner may not read, or that belongs to another user,
 // unless it is sealed already. All of dir must be on one file system.
-func Seal(ctx context.Context, dir string) (*Tree, error) {
-	t, err := (&scan{still: true}).run(ctx, dir, nil)
-	if err != nil {
-		return nil, err
-	}
-	few := len(t.Entries) <= fewObjects
-	_, err = walk(ctx, dir, func() visitor[struct{}] {
+func Seal(ctx context.Context, dir string) (*Sealed, error) {
+	_, err := walk(ctx, dir, func() visitor[struct{}] {
 		return func(_ context.Context, o *object) (none struct{}, err error) {
-			if o.is(unix.S_IFREG) || few && o.is(unix.S_IFDIR) {
-				err = o.seal(few)
+			switch kind := o.stat.Mode & unix.S_IFMT; kind {
+			case unix.S_IFREG, unix.S_IFDIR, unix.S_IFLNK:
+			default:
+				err = &SpecialError{Path: o.path, Type: fileMode(kind).Type()}
 			}
 			return none, err
 		}
 	})
-	if err == nil && !few {
-		err = syncAround(dir)
-	}
 	if err != nil {
 		return nil, err
 	}
-	for i := range t.Entries {
-		if e := &t.Entries[i]; e.Mode.IsRegular() {
-			e.Mode &= sealedBits
+	seen, err := walk(ctx, dir, func() visitor[sealed] {
+		return (&sealer{gatherer{scan: new(scan), hash: sha256.New()}}).visit
+	})
+	if err != nil {
+		return nil, err
+	}
+	s := &Sealed{Tree: &Tree{Entries: make([]Entry, 0, seen.count())}, dir: dir}
+	linked := false
+	seen.each(func(is *sealed) {
+		s.Entries = append(s.Entries, is.entry())
+		linked = linked || is.linked
+	})
+	if !linked {
+		s.Glance = glance(seen, func(is *sealed) *glimpse { return &is.glimpse })
+		return s, nil
+	}
+	s.Glance, err = Glance(ctx, dir) // a file changes when it is sealed by another of its names
+	return s, err
+}
+
+// sealer is the state of one goroutine of Seal.
+type sealer struct{ gatherer }
+
+// sealed is what Seal sees of an object, with the permissions that it has then.
+type sealed struct {
+	sighting
+	glimpse glimpse
+	linked  bool // it is a file of several names
+}
+
+func (s *sealer) visit(ctx context.Context, o *object) (is sealed, err error) {
+	if o.is(unix.S_IFREG) {
+		is.size, is.sum, err = s.seal(ctx, o)
+	} else {
+		is.sighting, err = s.gatherer.visit(ctx, o)
+	}
+	is.stamped.path, is.stamped.stamp = o.path, stampOf(&o.stat)
+	is.glimpse, is.linked = o.glimpse(), o.is(unix.S_IFREG) && o.stat.Nlink > 1
+	return is, err
+}
+
+// seal reads and seals a file through its descriptor, so that a rename cannot redirect it to another
+// file. o then has the status of the sealed file.
+func (s *sealer) seal(ctx context.Context, o *object) (size int64, sum [sha256.Size]byte, err error) {
+	fd, err := o.open()
+	if err != nil {
+		return 0, sum, err
+	}
+	defer unix.Close(fd)
+	if o.stat.Size >= largeFile {
+		written := make(chan struct{})
+		go func() {
+			// An error is ignored here: fsync(2) returns it again.
+			unix.SyncFileRange(fd, 0, 0, unix.SYNC_FILE_RANGE_WRITE)
+			close(written)
+		}()
+		defer func() { <-written }()
+	}
+	if size, sum, err = s.read(ctx, fd); err != nil {
+		return 0, sum, o.fail("read", err)
+	}
+	if bits := o.stat.Mode &^ unix.S_IFMT; bits&^sealedBits != 0 {
+		if err := unix.Fchmod(fd, bits&sealedBits); err != nil {
+			return 0, sum, o.fail("change the mode of", err)
 		}
 	}
-	return t, nil
+	if err := dropCapabilities(fd); err != nil {
+		return 0, sum, o.fail("drop the capabilities of", err)
+	}
+	was := o.stat
+	err = restart(func() error { return unix.Fstat(fd, &o.stat) })
+	if err == nil && (size != o.stat.Size || was.Mtim != o.stat.Mtim) {
+		err = ErrChanged
+	}
+	if err != nil {
+		return 0, sum, o.fail("read", err)
+	}
+	return size, sum, nil
 }
 
 // DropSpecial removes FIFOs, sockets and devices from dir, which [Seal] would refuse. It removes them
@@ -72,32 +144,6 @@ func DropSpecial(ctx context.Context, dir string) error {
 	return err
 }
 
-// seal seals a file or a directory through its descriptor, so that a rename cannot redirect it to
-// another file.
-func (o *object) seal(sync bool) error {
-	fd, err := o.open()
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	if o.is(unix.S_IFREG) {
-		if bits := o.stat.Mode &^ unix.S_IFMT; bits&^sealedBits != 0 {
-			if err := unix.Fchmod(fd, bits&sealedBits); err != nil {
-				return o.fail("change the mode of", err)
-			}
-		}
-		if err := dropCapabilities(fd); err != nil {
-			return o.fail("drop the capabilities of", err)
-		}
-	}
-	if sync {
-		if err := restart(func() error { return unix.Fsync(fd) }); err != nil {
-			return o.fail("sync", err)
-		}
-	}
-	return nil
-}
-
 // dropCapabilities removes the capabilities of a program, for the same reason as the setuid bit. It
 // looks first whether there are any: that is faster than removing none, and needs no privilege.
 func dropCapabilities(fd int) error {
@@ -109,18 +155,4 @@ func dropCapabilities(fd int) error {
 		return err
 	}
 	return unix.Fremovexattr(fd, name)
-}
-
-// syncAround writes out the whole file system that contains dir. syncfs(2) reports write errors since
-// Linux 5.8; older kernels may not.
-func syncAround(dir string) error {
-	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return &fs.PathError{Op: "open", Path: dir, Err: err}
-	}
-	defer unix.Close(fd)
-	if err := restart(func() error { return unix.Syncfs(fd) }); err != nil {
-		return &fs.PathError{Op: "sync the file system of", Path: dir, Err: err}
-	}
-	return nil
 }

@@ -1,7 +1,6 @@
 package tree
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -26,7 +25,7 @@ func TestSeal(t *testing.T) {
 				ok(t, os.Chmod(filepath.Join(dir, name), mode))
 			}
 			before := scan1(t, dir)
-			got, err := Seal(context.Background(), dir)
+			got, err := sealTree(dir)
 			ok(t, err)
 			if differences := got.Compare(scan1(t, dir)); differences != nil {
 				t.Errorf("what it returns is not what is there: %v", differences)
@@ -43,7 +42,7 @@ func TestSeal(t *testing.T) {
 					t.Errorf("%q has mode %v, want %v", e.Path, e.Mode, want)
 				}
 			}
-			again, err := Seal(context.Background(), dir)
+			again, err := sealTree(dir)
 			ok(t, err)
 			if differences := got.Compare(again); differences != nil {
 				t.Errorf("sealed again: %v", differences)
@@ -56,7 +55,7 @@ func TestSealIgnoresWhereLinksLead(t *testing.T) {
 	dir, outside := t.TempDir(), t.TempDir()
 	plant(t, outside, map[string]string{"f": "1"})
 	plant(t, dir, map[string]string{"file": "-> " + outside + "/f", "dir": "-> " + outside})
-	_, err := Seal(context.Background(), dir)
+	_, err := sealTree(dir)
 	ok(t, err)
 	if mode := scan1(t, outside).Entries[1].Mode; mode != 0o644 {
 		t.Errorf("a file outside has mode %v now", mode)
@@ -70,7 +69,7 @@ func TestSealChangesNothingIfItRefuses(t *testing.T) {
 	pipe := filepath.Join(dir, "pipe")
 	ok(t, unix.Mkfifo(pipe, 0o666))
 	soon(t, func() {
-		if _, err := Seal(context.Background(), dir); !errors.As(err, new(*SpecialError)) {
+		if _, err := sealTree(dir); !errors.As(err, new(*SpecialError)) {
 			t.Errorf("error is %v", err)
 		}
 	})
@@ -87,7 +86,7 @@ func TestSealOfHardLinks(t *testing.T) {
 	for i := range 200 {
 		ok(t, os.Link(filepath.Join(dir, "0"), filepath.Join(dir, fmt.Sprint(i+1))))
 	}
-	got, err := Seal(context.Background(), dir)
+	got, err := sealTree(dir)
 	ok(t, err)
 	if differences := got.Compare(scan1(t, dir)); differences != nil {
 		t.Error(differences)
@@ -103,7 +102,7 @@ func TestSealDropsCapabilities(t *testing.T) {
 	if err := unix.Setxattr(path, "security.capability", capability, 0); err != nil {
 		t.Skip(err)
 	}
-	_, err := Seal(context.Background(), dir)
+	_, err := sealTree(dir)
 	ok(t, err)
 	if _, err := unix.Getxattr(path, "security.capability", nil); err != unix.ENODATA {
 		t.Errorf("asking for capabilities gives %v", err)
@@ -130,7 +129,7 @@ func TestSealNoticesAWriter(t *testing.T) {
 			}
 		}
 	}()
-	_, err = Seal(context.Background(), dir)
+	_, err = sealTree(dir)
 	close(stop)
 	<-stopped
 	is(t, err, ErrChanged)
@@ -141,6 +140,6 @@ func TestSealOfWhatMayNotBeRead(t *testing.T) {
 	dir := t.TempDir()
 	plant(t, dir, map[string]string{"f": "1"})
 	ok(t, os.Chmod(filepath.Join(dir, "f"), 0o200))
-	_, err := Seal(context.Background(), dir)
+	_, err := sealTree(dir)
 	is(t, err, fs.ErrPermission)
 }

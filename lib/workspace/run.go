@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"pipex/lib/internal/trace"
@@ -221,22 +222,15 @@ func (ws *Workspace) commit(ctx context.Context, r Run, m *Meta) (Run, error) {
 		return r, err
 	}
 	m.Artifacts = &Artifacts{Digest: content.Digest(), Files: content.Files(), Bytes: content.Bytes()}
-	if err := ws.writeManifest(r, content); err != nil {
-		return r, err
-	}
-	if err := ws.WriteMeta(r, m); err != nil {
+	if err := ws.record(ctx, r, m, content); err != nil {
 		return r, err
 	}
 	if err := r.forget(); err != nil {
 		return r, err
 	}
-	if glance, err := tree.Glance(ctx, r.Artifacts()); err == nil {
-		ws.keepGlance(r, glance) // without it, the first to use the run reads the artifacts
-	}
-	for _, path := range []string{r.Stdout(), r.Stderr(), r.Dir} {
-		if err := syncPath(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return r, err
-		}
+	ws.keepGlance(r, content.Glance) // without it, the first to use the run reads the artifacts
+	if err := syncPath(r.Dir); err != nil {
+		return r, err
 	}
 	if err := ws.ensure(runsDir); err != nil {
 		return r, err
@@ -250,12 +244,59 @@ func (ws *Workspace) commit(ctx context.Context, r Run, m *Meta) (Run, error) {
 	if err != nil {
 		return r, err
 	}
+	var both errgroup.Group
 	for _, dir := range []string{runsDir, stagingDir} {
-		if err := syncPath(ws.path(dir)); err != nil {
-			return r, err
-		}
+		both.Go(func() error { return syncPath(ws.path(dir)) })
+	}
+	if err := both.Wait(); err != nil {
+		return r, err
 	}
 	return done, nil
+}
+
+// record writes the manifest and the record of a run that is being committed, and syncs them with the
+// artifacts and the logs, all at once: a journal takes as long for one file as for many.
+func (ws *Workspace) record(ctx context.Context, r Run, m *Meta, content *tree.Sealed) error {
+	var list bytes.Buffer
+	if err := content.WriteManifest(&list); err != nil {
+		return err
+	}
+	if err := os.WriteFile(r.Manifest(), list.Bytes(), 0o666); err != nil {
+		return err
+	}
+	data, err := encode(m)
+	if err != nil {
+		return err
+	}
+	tmp, err := ws.Scratch(r.ID)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp)
+	if err := os.WriteFile(tmp, data, 0o666); err != nil {
+		return err
+	}
+	var all errgroup.Group
+	all.Go(func() error { return content.Sync(ctx) })
+	for _, path := range []string{r.Manifest(), tmp} {
+		all.Go(func() error { return syncPath(path) })
+	}
+	for _, log := range []string{r.Stdout(), r.Stderr()} {
+		all.Go(func() error { return syncLog(log) })
+	}
+	if err := all.Wait(); err != nil {
+		return err
+	}
+	return os.Rename(tmp, filepath.Join(r.Dir, "meta.json"))
+}
+
+// syncLog syncs a log, if it exists and has data: the name is synced with the directory.
+func syncLog(path string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0 {
+		return nil
+	}
+	return syncPath(path)
 }
 
 // Discard removes an open run. The caller holds its lock. The run leaves staging by one
@@ -369,15 +410,6 @@ func isDir(path string) (bool, error) {
 		return false, nil
 	}
 	return err == nil && info.IsDir(), err
-}
-
-// writeManifest writes the manifest of a run's artifacts and syncs it.
-func (ws *Workspace) writeManifest(r Run, content *tree.Tree) error {
-	var list bytes.Buffer
-	if err := content.WriteManifest(&list); err != nil {
-		return err
-	}
-	return ws.replaceFile(r.ID, r.Manifest(), list.Bytes())
 }
 
 // ownIDsDir has an empty file for each run whose id is the caller's own. Prepare writes it:
