@@ -311,45 +311,42 @@ func (w *walker[T]) list(o *object) (*listing[T], error) {
 	return l, nil
 }
 
-// readPaths returns the names in an open directory (getdents64(2)), without "." and "..", sorted, and
-// with a prefix. The paths share one piece of memory.
-func readPaths(fd int, prefix string) ([]string, error) {
+// readPaths returns the names in an open directory, sorted, and with a prefix.
+func readPaths(fd int, prefix string) (paths []string, err error) {
+	err = readDirectory(fd, func(e entry) { paths = append(paths, prefix+string(e.name)) })
+	slices.SortFunc(paths, func(a, b string) int { return strings.Compare(a[len(prefix):], b[len(prefix):]) })
+	return paths, err
+}
+
+// entry is a name in a directory and its type (DT_DIR, DT_REG and so on), or DT_UNKNOWN.
+type entry struct {
+	name []byte // valid during the call
+	kind uint8
+}
+
+// readDirectory calls f for each name in an open directory (getdents64(2)), without "." and "..".
+func readDirectory(fd int, f func(entry)) error {
 	buffer := make([]byte, 32<<10) // as glibc's readdir(3)
-	var all []byte
-	var ends []int
 	for {
 		var n int
 		err := restart(func() (err error) {
 			n, err = unix.ReadDirent(fd, buffer)
 			return err
 		})
-		if err != nil {
-			return nil, err
-		}
-		if n <= 0 {
-			break
+		if err != nil || n <= 0 {
+			return err
 		}
 		// linux_dirent64: 8 bytes inode, 8 offset, 2 length of the record, 1 type, the name, zeros.
-		for entry := buffer[:n]; len(entry) > 19; {
-			size := int(binary.NativeEndian.Uint16(entry[16:]))
-			name := entry[19:size]
-			if end := bytes.IndexByte(name, 0); end >= 0 {
-				name = name[:end]
-			}
+		const typeAt, nameAt = 18, 19
+		for rest := buffer[:n]; len(rest) > nameAt; {
+			record := rest[:binary.NativeEndian.Uint16(rest[16:])]
+			rest = rest[len(record):]
+			name, _, _ := bytes.Cut(record[nameAt:], []byte{0})
 			if string(name) != "." && string(name) != ".." {
-				all = append(append(all, prefix...), name...)
-				ends = append(ends, len(all))
+				f(entry{name, record[typeAt]})
 			}
-			entry = entry[size:]
 		}
 	}
-	text := string(all)
-	paths := make([]string, len(ends))
-	for i, start := 0, 0; i < len(ends); i++ {
-		paths[i], start = text[start:ends[i]], ends[i]
-	}
-	slices.SortFunc(paths, func(a, b string) int { return strings.Compare(a[len(prefix):], b[len(prefix):]) })
-	return paths, nil
 }
 
 // restart repeats a system call that a signal has interrupted. Go's runtime sets SA_RESTART, but network

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"pipex/lib/name"
+	"pipex/lib/tree"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
@@ -85,10 +86,10 @@ func (ws *Workspace) mark(ctx context.Context, opt PruneOptions, report func(str
 	}
 	spare, kept := ws.spare(runs, active, opt)
 	for _, c := range spare {
-		if err = ws.Held(c.ID); err == nil && !opt.DryRun {
-			if c.Dir, err = ws.retire(c); err == nil {
-				trash = append(trash, c)
-			}
+		if opt.DryRun {
+			err = ws.Held(c.ID)
+		} else if c.Dir, err = ws.retire(c); err == nil {
+			trash = append(trash, c)
 		}
 		var busy *BusyError
 		switch {
@@ -123,7 +124,11 @@ func (ws *Workspace) Superseded(open Run) bool {
 
 // retire moves a committed run out of runs/ and returns its new path.
 func (ws *Workspace) retire(c candidate) (trash string, err error) {
-	held, err := ws.HoldRun(c.ID, "prune")
+	// Without a note of who holds it: that would take as long as deleting some files.
+	held, err := ws.try(unix.F_WRLCK, offset("run", c.ID))
+	if isHeld(err) {
+		err = &BusyError{What: fmt.Sprintf("run %q", c.ID)}
+	}
 	if err != nil {
 		return "", err
 	}
@@ -193,22 +198,34 @@ type candidate struct {
 	unreadable bool
 }
 
+// read reads what prune needs of a run.
+func read(run Run) candidate {
+	m, err := run.Meta()
+	if err != nil {
+		return candidate{Run: run, keys: run.keys(nil), unreadable: true}
+	}
+	c := candidate{Run: run, keys: run.keys(m), finished: m.PreparedAt.Time}
+	if m.FinishedAt != nil {
+		c.finished = m.FinishedAt.Time
+	}
+	return c
+}
+
 // spare returns the runs that are neither active nor kept by opt, sorted by id, and counts
 // those kept only because of their age or record.
 func (ws *Workspace) spare(runs []Run, active map[string]bool, opt PruneOptions) (spare []candidate, kept Spared) {
-	var all []candidate
-	for _, run := range runs {
-		c := candidate{Run: run}
-		if m, err := run.Meta(); err == nil {
-			c.keys, c.finished = run.keys(m), m.PreparedAt.Time
-			if m.FinishedAt != nil {
-				c.finished = m.FinishedAt.Time
+	all := make([]candidate, len(runs))
+	var g errgroup.Group
+	workers := runtime.GOMAXPROCS(0)
+	for first := range workers {
+		g.Go(func() error {
+			for i := first; i < len(runs); i += workers {
+				all[i] = read(runs[i])
 			}
-		} else {
-			c.keys, c.unreadable = run.keys(nil), true
-		}
-		all = append(all, c)
+			return nil
+		})
 	}
+	g.Wait()
 	sort.SliceStable(all, func(i, j int) bool { return all[i].finished.After(all[j].finished) })
 	latest := map[string]int{}
 	for _, c := range all {
@@ -281,7 +298,7 @@ func (ws *Workspace) removeAll(trash []candidate) error {
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	for _, c := range trash {
 		g.Go(func() error {
-			os.RemoveAll(c.Dir)
+			tree.Remove(c.Dir)
 			return ws.leave(c.keys)
 		})
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"pipex/lib/name"
+	"pipex/lib/tree"
 
 	"golang.org/x/sys/unix"
 )
@@ -187,7 +188,7 @@ func sweepRemoved(workdir string) {
 // removeTree deletes a directory and all that is in it, also in directories that their
 // owner cannot write to. It follows no symbolic link.
 func removeTree(path string) error {
-	err := os.RemoveAll(path)
+	err := tree.Remove(path)
 	if errors.Is(err, fs.ErrPermission) {
 		root, openErr := os.OpenRoot(path)
 		if openErr != nil {

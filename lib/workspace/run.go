@@ -306,7 +306,7 @@ func (ws *Workspace) Discard(r Run) error {
 	os.Chtimes(ws.path(ownIDsDir, r.ID), now, now) // if there is one; its day begins now
 	trash, err := ws.toTrash(r)
 	if err == nil {
-		err = os.RemoveAll(trash)
+		err = tree.Remove(trash)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("cannot discard run %q: %w", r.ID, err)
