@@ -88,7 +88,7 @@ func (s *site) place() (p report.Place, err error) {
 		word int
 	}{
 		{&p.Kernel, "uname -r", 0},
-		{&p.Filesystem, "stat -f -c %T " + os.TempDir(), 0},
+		{&p.Filesystem, "df --output=fstype " + os.TempDir(), 1}, // below a heading
 		{&p.Containerd, "containerd --version", 2},
 		{&p.Runc, "runc --version", 2},
 	} {
