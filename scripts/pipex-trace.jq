@@ -4,6 +4,11 @@ def value($key): first(.[]? | select(.key == $key) | .value | .stringValue // .i
 def left($n): tostring | (" " * ($n - length) // "") + .;
 def seconds: . / 1e6 | round | "\(. / 1000 | floor).\(. % 1000 + 1000 | tostring[1:])" | left(9);
 def words: [.name, (.attributes | value("pipex.of"))] | join(" ") | gsub("[[:cntrl:]]"; "?") | gsub(" +$"; "");
+# The time that is not that of a part, though parts may overlap, and last longer.
+def own($parts): .start as $from | .end as $to
+  | reduce ($parts | sort_by(.start)[]) as $p ({at: $from, own: 0};
+      .own += ([([$p.start, $to] | min) - .at, 0] | max) | .at = ([.at, ([$p.end, $to] | min)] | max))
+  | .own + $to - .at;
 
 [inputs | fromjson? | .resourceSpans[]? | (.resource.attributes | value("process.executable.name")) as $program
   | .scopeSpans[]?.spans[]? | . + {$program, start: (.startTimeUnixNano | tonumber), end: (.endTimeUnixNano | tonumber)}]
@@ -16,7 +21,7 @@ def words: [.name, (.attributes | value("pipex.of"))] | join(" ") | gsub("[[:cnt
     if $level + 1 < $depth then $within[.spanId] // [] | sort_by(.start)[] | tree($began; $level + 1) else empty end;
   if $sum then
     map({part: (if .name == .program or .program == "" then .name else "\(.program): \(.name)" end),
-      own: ([.end - .start - ($within[.spanId] // [] | map(.end - .start) | add // 0), 0] | max)})
+      own: own($within[.spanId] // [])})
     | group_by(.part) | map({part: .[0].part, own: (map(.own) | add), n: length}) | sort_by(-.own)
     | "\("SECONDS" | left(9)) \("TIMES" | left(6))  PART", (.[] | "\(.own | seconds) \(.n | left(6))  \(.part)")
   else

@@ -62,9 +62,12 @@ func Serve(ctx context.Context, p run.Place, linger time.Duration) error {
 		if err != nil {
 			return w.work(ctx)
 		}
-		for first := true; ctx.Err() == nil && (first || bell.Rung(linger)); first = false {
+		for more := true; ctx.Err() == nil && more; {
 			time.Sleep(gather)
 			w.work(ctx)
+			_, part := trace.Start(ctx, "wait for more to do")
+			more = bell.Rung(linger)
+			part.End()
 		}
 		bell.Close()
 		if left, err := w.left(); err != nil || len(left) == 0 || ctx.Err() != nil {
