@@ -4,10 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/google/uuid"
+	"golang.org/x/sys/unix"
 
 	"pipex/lib/internal/trace"
 )
@@ -141,4 +145,39 @@ func encode(v any) ([]byte, error) {
 	e.SetIndent("", "  ")
 	err := e.Encode(v)
 	return b.Bytes(), err
+}
+
+// readFile reads a JSON file, at most limit bytes of it. An empty file is an error. It waits for
+// nobody, if the file is a pipe. os.Open would make six calls more, since the file might be one
+// that can be polled, and make reads a file for each step.
+func readFile(path string, limit int64) ([]byte, error) {
+	fd, err := retried(func() (int, error) { return unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0) })
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	defer unix.Close(fd)
+	var info unix.Stat_t
+	if err := unix.Fstat(fd, &info); err != nil {
+		return nil, &fs.PathError{Op: "stat", Path: path, Err: err}
+	}
+	data := make([]byte, 0, min(info.Size, limit)+1)
+	for n := 1; n > 0 && int64(len(data)) < limit; data = data[:len(data)+n] {
+		data = slices.Grow(data, 1)
+		if n, err = retried(func() (int, error) { return unix.Read(fd, data[len(data):cap(data)]) }); err != nil {
+			return nil, &fs.PathError{Op: "read", Path: path, Err: err}
+		}
+	}
+	if len(data) == 0 {
+		return nil, errors.New("the file is empty")
+	}
+	return data[:min(int64(len(data)), limit)], nil
+}
+
+// retried makes a system call again while a signal interrupts it.
+func retried(call func() (int, error)) (n int, err error) {
+	for {
+		if n, err = call(); err != unix.EINTR {
+			return n, err
+		}
+	}
 }

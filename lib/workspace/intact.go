@@ -15,6 +15,9 @@ import (
 // the artifacts are read once more.
 const artifactsDir = private + "/artifacts"
 
+// maxGlance is more than such a note takes.
+const maxGlance = 1 << 10
+
 // DamagedError says that the artifacts of a committed run are not as they were committed. It
 // wraps [ErrDamaged].
 type DamagedError struct {
@@ -60,7 +63,7 @@ func (ws *Workspace) intact(ctx context.Context, r Run, m *Meta) error {
 	if err != nil {
 		return err
 	}
-	if was, err := os.ReadFile(ws.path(artifactsDir, r.ID)); err == nil && string(was) == now {
+	if was, err := readFile(ws.path(artifactsDir, r.ID), maxGlance); err == nil && string(was) == now {
 		return nil
 	}
 	is, err := tree.Scan(ctx, r.Artifacts(), tree.RecordSpecial())

@@ -2,9 +2,7 @@ package workspace
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -288,18 +286,4 @@ func (ws *Workspace) WriteReserved(spare string, r Run, m *Meta) error {
 		return fmt.Errorf("cannot write meta.json of run %q: %w", r.ID, err)
 	}
 	return nil
-}
-
-// readFile reads a JSON file, at most limit bytes of it. An empty file is an error.
-func readFile(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, limit))
-	if err == nil && len(data) == 0 {
-		err = errors.New("the file is empty")
-	}
-	return data, err
 }
