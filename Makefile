@@ -8,9 +8,10 @@ PREFIX ?= /usr/local
 FUZZTIME ?= 3s
 
 # A verb lives for milliseconds, so its start counts: without cgo it needs no
-# dynamic linker, and urfave_cli_no_docs leaves out a Markdown renderer.
+# dynamic linker, urfave_cli_no_docs leaves out a Markdown renderer, and grpcnotrace
+# web pages with their templates.
 export CGO_ENABLED := 0
-BUILDFLAGS := -tags=urfave_cli_no_docs -trimpath
+BUILDFLAGS := -tags=urfave_cli_no_docs,grpcnotrace -trimpath
 
 export PATH := $(BIN):$(CURDIR)/scripts:$(PATH)
 

@@ -25,6 +25,7 @@ import (
 	"pipex/lib/internal/endpoint"
 	"pipex/lib/name"
 	"pipex/lib/prepare"
+	"pipex/lib/pull"
 	"pipex/lib/run"
 	"pipex/lib/run/reap"
 	"pipex/lib/shell"
@@ -52,6 +53,7 @@ type (
 	Run      = workspace.Run
 	Link     = workspace.Link
 
+	Pull       = pull.Options
 	Containerd = endpoint.Containerd
 	CNI        = endpoint.CNI
 	BusyError  = workspace.BusyError
@@ -85,6 +87,8 @@ type Workspace struct {
 	*workspace.Workspace
 	Containerd Containerd
 	CNI        CNI
+	// Pull says how an image that is missing is pulled.
+	Pull Pull
 	// Warn is called with errors that do not make a call fail; it may be nil.
 	Warn func(error)
 
@@ -115,6 +119,9 @@ func (w *Workspace) place() run.Place {
 
 // Prepare creates an open run of a step; see [prepare.Prepare].
 func (w *Workspace) Prepare(ctx context.Context, opt Prepare) (*Prepared, error) {
+	if opt.Fetch == nil {
+		opt.Fetch = w.Pull.Fetch
+	}
 	return prepare.Prepare(ctx, w.place(), opt)
 }
 
@@ -125,6 +132,9 @@ func (w *Workspace) Exec(ctx context.Context, id string, opt Exec) (int, error) 
 
 // Shell executes a command in a view of a run and returns its status; see [shell.Run].
 func (w *Workspace) Shell(ctx context.Context, id string, opt Shell) (int, error) {
+	if opt.Fetch == nil {
+		opt.Fetch = w.Pull.Fetch
+	}
 	return shell.Run(ctx, w.place(), id, opt)
 }
 

@@ -96,7 +96,7 @@ func cleanup(dir string) (end func(), err error) {
 // with coverage or the race detector where the tests have it.
 var binaries = sync.OnceValues(func() (string, error) {
 	dir := filepath.Join(site.dir, "bin")
-	cgo, tags, extra := "0", "urfave_cli_no_docs", []string(nil)
+	cgo, tags, extra := "0", "urfave_cli_no_docs,grpcnotrace", []string(nil)
 	if raced {
 		// pipex-exec runs inside containers too, so it must need no library of the machine's.
 		cgo, tags, extra = "1", tags+",netgo,osusergo", []string{"-race", "-ldflags=-linkmode external -extldflags -static"}

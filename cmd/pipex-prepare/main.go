@@ -41,8 +41,9 @@ func run(c *cli.Call) (int, error) {
 		return 0, err
 	}
 	opt := prepare.Options{
-		Spec: *spec, RunID: c.String("run-id"), Cached: c.Bool("cached"), HostsDir: c.String("hosts-dir"), Progress: pulling(c), Caller: c.Caller(),
+		Spec: *spec, RunID: c.String("run-id"), Cached: c.Bool("cached"), Caller: c.Caller(),
 	}
+	opt.Fetch = prepare.FetchBy(c.Puller())
 	if c.Bool("explain") || c.Bool("fingerprint") {
 		return explain(c, opt)
 	}

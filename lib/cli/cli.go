@@ -24,6 +24,7 @@ import (
 	"pipex/lib/internal/userns"
 	"pipex/lib/internal/version"
 	"pipex/lib/name"
+	"pipex/lib/run"
 	"pipex/lib/step"
 	"pipex/lib/workspace"
 )
@@ -112,8 +113,12 @@ func (v *Verb) run(args []string) (status int) {
 	if err == nil {
 		return status
 	}
-	if sig := caught(); sig != 0 {
-		fmt.Fprintf(os.Stderr, "%s: interrupted\n", v.Name)
+	var said *run.SaidError
+	sig := caught()
+	if sig != 0 {
+		if !errors.As(err, &said) {
+			fmt.Fprintf(os.Stderr, "%s: interrupted\n", v.Name)
+		}
 		return 128 + int(sig)
 	}
 	return v.fail(err)
@@ -277,7 +282,10 @@ func (c *Call) check() error {
 
 // fail prints an error to stderr, in one line, and returns its exit status.
 func (v *Verb) fail(err error) int {
-	fmt.Fprintf(os.Stderr, "%s: %s\n", v.Name, oneLine(err))
+	said := new(run.SaidError)
+	if !errors.As(err, &said) {
+		fmt.Fprintf(os.Stderr, "%s: %s\n", v.Name, oneLine(err))
+	}
 	if v.Failed != 0 {
 		return v.Failed
 	}
@@ -294,9 +302,12 @@ func Status(err error) int {
 	var usage *name.UsageError
 	var wrong *name.Error
 	var busy *workspace.BusyError
+	var said *run.SaidError
 	switch {
 	case err == nil:
 		return StatusDone
+	case errors.As(err, &said):
+		return said.Status
 	case errors.As(err, &usage), errors.As(err, &wrong):
 		return StatusUsage
 	case errors.As(err, &busy),

@@ -5,9 +5,8 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/distribution/reference"
-
 	"pipex/lib/internal/containerd"
+	"pipex/lib/internal/endpoint"
 	"pipex/lib/internal/image"
 	"pipex/lib/internal/version"
 	"pipex/lib/name"
@@ -20,9 +19,8 @@ import (
 type AgainOptions struct {
 	// WriteCaches mounts the caches as the run had them; else they are read-only.
 	WriteCaches bool
-	// HostsDir and Progress are as in [Options].
-	HostsDir string
-	Progress func(Progress)
+	// Fetch is as in [Options].
+	Fetch Fetch
 }
 
 // Draft is a run that stands in no list: nobody can execute or commit it, and once its
@@ -57,6 +55,9 @@ func Again(ctx context.Context, p run.Place, id string, opt AgainOptions) (_ *Dr
 	ws, err := p.Open()
 	if err != nil {
 		return nil, err
+	}
+	if opt.Fetch == nil {
+		opt.Fetch = noFetch
 	}
 	d := &Draft{Workspace: ws}
 	defer func() {
@@ -95,7 +96,7 @@ func Again(ctx context.Context, p run.Place, id string, opt AgainOptions) (_ *Dr
 	d.Run, err = ws.Draft(m)
 	shared.Release()
 	if err == nil {
-		err = leaseAgain(ctx, client, o, was, opt)
+		err = leaseAgain(ctx, client, p.Containerd, o, was, opt)
 	}
 	if err != nil {
 		// The draft itself is removed by the next prune, if that fails here.
@@ -153,7 +154,7 @@ func again(was *workspace.Meta, opt AgainOptions) *workspace.Meta {
 }
 
 // leaseAgain leases the image of a run for o, and fetches it first if it is missing.
-func leaseAgain(ctx context.Context, client *containerd.Client, o containerd.Object, was *workspace.Meta, opt AgainOptions) error {
+func leaseAgain(ctx context.Context, client *containerd.Client, to endpoint.Containerd, o containerd.Object, was *workspace.Meta, opt AgainOptions) error {
 	if err := client.Lease(ctx, o, was.ImageDigest); err != nil {
 		return err
 	}
@@ -161,16 +162,16 @@ func leaseAgain(ctx context.Context, client *containerd.Client, o containerd.Obj
 		return nil
 	}
 	// The tag may still be the same image, unpacked or not.
-	options := image.Options{Pull: step.PullNever, Platform: was.Platform, HostsDir: opt.HostsDir, Progress: opt.Progress}
-	if i, err := image.Resolve(ctx, client, was.Image, options); err == nil && i.ChainID == was.Container.ChainID {
+	wanted := Wanted{Ref: was.Image, Pull: step.PullNever, Platform: was.Platform}
+	if i, err := image.Look(ctx, client, wanted); err == nil && i.ChainID == was.Container.ChainID {
+		i, err = image.Resolve(ctx, client, to, wanted, opt.Fetch)
+		if err != nil {
+			return err
+		}
 		return client.LeaseSnapshot(ctx, o.ID, i.ChainID)
 	}
-	ref, err := reference.ParseDockerRef(was.Image)
-	if err != nil {
-		return fmt.Errorf("invalid image reference %q: %w", was.Image, err)
-	}
-	options.Pull = step.PullMissing
-	i, err := image.Resolve(ctx, client, reference.TrimNamed(ref).String()+"@"+was.ImageDigest, options)
+	wanted.Ref, wanted.Pull = image.Pinned(was.Image, was.ImageDigest), step.PullMissing
+	i, err := image.Resolve(ctx, client, to, wanted, opt.Fetch)
 	if err != nil {
 		return err
 	}

@@ -134,9 +134,12 @@ func (d *decision) findImage(ctx context.Context) (err error) {
 	if d.client, err = containerd.Connect(ctx, d.Containerd); err != nil {
 		return err
 	}
-	d.image, err = image.Resolve(ctx, d.client, d.spec.Image, image.Options{
-		Pull: d.spec.Pull, Platform: d.spec.Platform, HostsDir: d.HostsDir, Progress: d.Progress,
-	})
+	wanted := Wanted{Ref: d.spec.Image, Pull: d.spec.Pull, Platform: d.spec.Platform}
+	if d.Fetch == nil {
+		d.image, err = image.Look(ctx, d.client, wanted)
+	} else {
+		d.image, err = image.Resolve(ctx, d.client, d.Containerd, wanted, d.Fetch)
+	}
 	if err != nil {
 		return err
 	}

@@ -87,7 +87,7 @@ func gone(m *workspace.Meta) (found []step.Difference) {
 // explain compares the step that would be prepared now with the run that find returns for
 // the step's name, if any.
 func explain(ctx context.Context, p run.Place, opt Options, find func(*workspace.Workspace, string) (workspace.Run, *workspace.Meta, error)) (*Explained, error) {
-	opt.RunID, opt.Spec.Pull = "", step.PullNever
+	opt.RunID, opt.Spec.Pull, opt.Fetch = "", step.PullNever, nil
 	d, err := decide(ctx, p, opt)
 	if err != nil {
 		return nil, err

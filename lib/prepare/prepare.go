@@ -29,18 +29,12 @@ type Options struct {
 	// Cached returns a committed, successful run with the same fingerprint, if there is
 	// one, instead of creating a run.
 	Cached bool
-	// HostsDir is the directory of containerd's hosts.toml files, with one directory per
-	// registry; empty for none.
-	HostsDir string
-	// Progress is called while an image is pulled; it may be nil.
-	Progress func(Progress)
+	// Fetch fetches an image that is missing; nil if that is an error.
+	Fetch Fetch
 	// Caller is the host's user and group for root of the container, if the step has a
 	// user namespace.
 	Caller Caller
 }
-
-// Progress is the progress of a pull.
-type Progress = image.Progress
 
 // Caller is a user id and a group id; the zero value is root.
 type Caller struct{ UID, GID uint32 }
@@ -69,6 +63,9 @@ func Prepare(ctx context.Context, p run.Place, opt Options) (*Prepared, error) {
 	again := opt.RunID != ""
 	if !again {
 		opt.RunID = name.NewID()
+	}
+	if opt.Fetch == nil {
+		opt.Fetch = noFetch
 	}
 	if err := name.Check("run", opt.RunID); err != nil {
 		return nil, err

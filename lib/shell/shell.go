@@ -18,10 +18,8 @@ type Options struct {
 	exec.Options
 	// WriteCaches lets the command write to the caches that the run could write to.
 	WriteCaches bool
-	// HostsDir and Progress are for an image that has to be fetched again; see
-	// [prepare.Options].
-	HostsDir string
-	Progress func(prepare.Progress)
+	// Fetch is for an image that has to be fetched again; see [prepare.Options].
+	Fetch prepare.Fetch
 }
 
 // Run executes opt.Cmd in a view of the run id and returns its exit status, as
@@ -41,7 +39,7 @@ func Run(ctx context.Context, p run.Place, id string, opt Options) (int, error) 
 		opt.Cmd = []string{"sh"}
 	}
 	waiting, done := exec.Interruptible(ctx, opt.Signals)
-	d, err := prepare.Again(waiting, p, id, prepare.AgainOptions{WriteCaches: opt.WriteCaches, HostsDir: opt.HostsDir, Progress: opt.Progress})
+	d, err := prepare.Again(waiting, p, id, prepare.AgainOptions{WriteCaches: opt.WriteCaches, Fetch: opt.Fetch})
 	interrupted := done()
 	if err != nil {
 		return 0, cmp.Or(interrupted, err)

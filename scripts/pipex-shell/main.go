@@ -4,7 +4,6 @@ package main
 import (
 	"errors"
 	"os"
-	"sync"
 
 	ucli "github.com/urfave/cli/v2"
 	"golang.org/x/term"
@@ -62,7 +61,7 @@ func do(c *cli.Call) (int, error) {
 			c.Warn(err)
 		}
 	}
-	opt := shell.Options{WriteCaches: c.Bool("write-caches"), HostsDir: c.String("hosts-dir"), Progress: fetching(c)}
+	opt := shell.Options{WriteCaches: c.Bool("write-caches"), Fetch: prepare.FetchBy(c.Puller())}
 	opt.Options = exec.Options{
 		Cmd: c.Command, Network: network, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Lookup: os.LookupEnv, Signals: c.Signals,
 		Terminal: term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stdout.Fd())),
@@ -77,10 +76,4 @@ func do(c *cli.Call) (int, error) {
 		return 128 + int(interrupted.Signal), nil
 	}
 	return status, err
-}
-
-// fetching returns a function that says once that an image is fetched again.
-func fetching(c *cli.Call) func(prepare.Progress) {
-	var once sync.Once
-	return func(p prepare.Progress) { once.Do(func() { c.Say("fetching %s", p.Ref) }) }
 }

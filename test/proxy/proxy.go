@@ -99,7 +99,7 @@ func Start(socket, target string) (*Proxy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %q: %w", socket, err)
 	}
-	upstream, err := grpc.Dial("unix://"+target,
+	upstream, err := grpc.NewClient("unix://"+target,
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultCallOptions(grpc.ForceCodec(raw{}), grpc.MaxCallRecvMsgSize(math.MaxInt32), grpc.MaxCallSendMsgSize(math.MaxInt32)))
 	if err != nil {

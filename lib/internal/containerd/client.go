@@ -14,14 +14,8 @@ import (
 	"time"
 
 	containersapi "github.com/containerd/containerd/api/services/containers/v1"
-	leasesapi "github.com/containerd/containerd/api/services/leases/v1"
-	snapshotsapi "github.com/containerd/containerd/api/services/snapshots/v1"
 	tasksapi "github.com/containerd/containerd/api/services/tasks/v1"
-	"github.com/containerd/containerd/leases"
-	leasesproxy "github.com/containerd/containerd/leases/proxy"
 	"github.com/containerd/containerd/namespaces"
-	"github.com/containerd/containerd/snapshots"
-	snapshotsproxy "github.com/containerd/containerd/snapshots/proxy"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
@@ -64,7 +58,7 @@ func Connect(ctx context.Context, to endpoint.Containerd) (*Client, error) {
 	}
 	c := &Client{Namespace: to.Namespace, Snapshotter: to.Snapshotter, address: path, patience: to.Patience}
 	var err error
-	c.Conn, err = grpc.DialContext(ctx, "passthrough:///"+path,
+	c.Conn, err = grpc.NewClient("passthrough:///"+path,
 		grpc.WithContextDialer(dial),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithConnectParams(grpc.ConnectParams{
@@ -98,17 +92,6 @@ func (c *Client) Close() { c.Conn.Close() }
 // Context returns ctx with the namespace added.
 func (c *Client) Context(ctx context.Context) context.Context {
 	return namespaces.WithNamespace(ctx, c.Namespace)
-}
-
-// Leases returns the lease service of the namespace.
-func (c *Client) Leases() leases.Manager {
-	return leasesproxy.NewLeaseManager(leasesapi.NewLeasesClient(c.Conn))
-}
-
-// SnapshotService implements the interface through which containerd's package oci looks up
-// users in a container's root file system.
-func (c *Client) SnapshotService(name string) snapshots.Snapshotter {
-	return snapshotsproxy.NewSnapshotter(snapshotsapi.NewSnapshotsClient(c.Conn), name)
 }
 
 func (c *Client) containers() containersapi.ContainersClient {

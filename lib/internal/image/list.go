@@ -27,7 +27,7 @@ func List(ctx context.Context, c *containerd.Client) (Digests, error) {
 // Of is the digest of the image that a reference means, as [Resolve] finds it; none
 // if there is no such image.
 func (d Digests) Of(ref string) string {
-	candidates, err := names(ref)
+	candidates, err := Names(ref)
 	if err != nil {
 		return ""
 	}

@@ -11,8 +11,6 @@ import (
 	"syscall"
 
 	runcoptions "github.com/containerd/containerd/api/types/runc/options"
-	"github.com/containerd/containerd/content"
-	contentproxy "github.com/containerd/containerd/content/proxy"
 	"github.com/containerd/containerd/errdefs"
 	"github.com/containerd/containerd/leases"
 	"github.com/containerd/containerd/mount"
@@ -20,7 +18,6 @@ import (
 	"github.com/containerd/containerd/snapshots"
 	"github.com/containerd/typeurl/v2"
 	"github.com/google/uuid"
-	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -28,8 +25,6 @@ import (
 	"pipex/lib/internal/containerd"
 	"pipex/lib/internal/trace"
 	"pipex/lib/step"
-
-	contentapi "github.com/containerd/containerd/api/services/content/v1"
 )
 
 // withUserns gives the container a user namespace of its own.
@@ -87,10 +82,8 @@ func parent(ctx context.Context, c *containerd.Client, cfg *Container) (string, 
 	if err != nil {
 		return "", fmt.Errorf("cannot make user %d the owner of the image's files: %w", m.UID, err)
 	}
-	store := contentproxy.NewContentStore(contentapi.NewContentClient(c.Conn))
 	label := "containerd.io/gc.ref.snapshot." + c.Snapshotter + "/pipex-userns-" + ids
-	_, err = store.Update(ctx, content.Info{Digest: digest.Digest(cfg.Step.ImageID), Labels: map[string]string{label: name}}, "labels."+label)
-	return name, err
+	return name, c.LabelContent(ctx, cfg.Step.ImageID, label, name)
 }
 
 // give changes the owner of each file of a root file system to the host's id of its owner in

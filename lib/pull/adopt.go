@@ -1,4 +1,4 @@
-package image
+package pull
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"github.com/containerd/containerd/namespaces"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"pipex/lib/internal/image"
 	"pipex/lib/internal/trace"
 )
 
@@ -23,11 +24,11 @@ func (r *resolver) adopt(ctx context.Context, candidates []string, known *images
 		return nil, err
 	}
 	for _, ns := range others {
-		if ns == r.here || known != nil && ns != known.Labels[adoptedFrom] {
+		if ns == r.containerd.Namespace || known != nil && ns != known.Labels[image.AdoptedFrom] {
 			continue
 		}
 		there := namespaces.WithNamespace(ctx, ns)
-		found, err := r.get(there, candidates)
+		found, err := image.Find(there, r.containerd, candidates)
 		if err != nil {
 			return nil, err
 		}
@@ -58,7 +59,7 @@ func (r *resolver) take(ctx, there context.Context, ns string, found images.Imag
 	if err := images.Walk(ctx, images.Handlers(claim, label), found.Target); err != nil {
 		return nil, err
 	}
-	found.Labels = map[string]string{adoptedFrom: ns}
+	found.Labels = map[string]string{image.AdoptedFrom: ns}
 	record, err := r.client.ImageService().Create(ctx, found)
 	if errdefs.IsAlreadyExists(err) {
 		record, err = r.client.ImageService().Update(ctx, found)

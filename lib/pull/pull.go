@@ -1,4 +1,4 @@
-package image
+package pull
 
 import (
 	"context"
@@ -18,12 +18,13 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/registry/remote/credentials"
 
+	"pipex/lib/internal/image"
 	"pipex/lib/internal/trace"
 )
 
 // pull fetches an image from its registry. A lease protects what is fetched until the image
 // has a name and is unpacked. The lease expires if this process dies.
-func (r *resolver) pull(ctx context.Context, ref, full string) (*images.Image, error) {
+func (r *resolver) pull(ctx context.Context, full string) (*images.Image, error) {
 	ctx, part := trace.Start(ctx, "image pull", full)
 	defer part.End()
 	ctx, done, err := r.containerd.LeaseFetch(ctx)
@@ -32,21 +33,21 @@ func (r *resolver) pull(ctx context.Context, ref, full string) (*images.Image, e
 	}
 	defer done()
 	registry := docker.NewResolver(docker.ResolverOptions{Hosts: r.hosts(ctx)})
-	watch := r.watch(ctx, ref)
+	watch := r.watch(ctx)
 	img, err := r.client.Pull(ctx, full,
 		client.WithPullUnpack,
-		client.WithPullSnapshotter(r.snapshotter),
+		client.WithPullSnapshotter(r.containerd.Snapshotter),
 		client.WithPlatformMatcher(r.platform),
 		client.WithImageHandlerWrapper(watch.wrap),
 		client.WithResolver(registry))
 	watch.end(err == nil)
 	if errdefs.IsNotFound(err) {
 		if has := r.published(ctx, registry, full); has != "" {
-			return nil, fmt.Errorf("%w %q for platform %s; its registry has it for %s", ErrMissing, ref, r.wanted(), has)
+			return nil, fmt.Errorf("%w %q for platform %s; its registry has it for %s", image.ErrMissing, r.Ref, r.wanted(), has)
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w %q in containerd's namespace %q, and it cannot be pulled: %w; pipex-image makes or imports one", ErrMissing, ref, r.here, err)
+		return nil, fmt.Errorf("%w %q in containerd's namespace %q, and it cannot be pulled: %w; pipex-image makes or imports one", image.ErrMissing, r.Ref, r.containerd.Namespace, err)
 	}
 	r.pulled = true
 	record := img.Metadata()
@@ -65,19 +66,6 @@ func (r *resolver) published(ctx context.Context, registry remotes.Resolver, ful
 		return ""
 	}
 	return format(list)
-}
-
-// again fetches an image that is here only for other platforms.
-func (r *resolver) again(ctx context.Context, ref string) (*Image, error) {
-	candidates, err := names(ref)
-	if err != nil {
-		return nil, err
-	}
-	record, err := r.pull(ctx, ref, candidates[len(candidates)-1])
-	if err != nil {
-		return nil, err
-	}
-	return r.open(ctx, *record)
 }
 
 // wanted returns the platform that is looked for.
@@ -135,23 +123,12 @@ func credential(ctx context.Context, host string) (user, secret string, err erro
 	return c.Username, c.Password, nil
 }
 
-// Progress is the progress of a pull.
-type Progress struct {
-	Ref string
-	// The number of layers known so far, and of those that are here.
-	Layers, LayersDone int
-	// The number of bytes that are here, of Total.
-	Bytes, Total int64
-	// Done says that this is the last report, Failed that the pull failed.
-	Done, Failed bool
-}
-
 // watchPause is the time between two reports of progress.
 const watchPause = 200 * time.Millisecond
 
 // watcher reports the progress of a pull.
 type watcher struct {
-	report func(Progress)
+	report func(image.Progress)
 	store  content.Store
 	ref    string
 	ended  chan struct{}
@@ -161,16 +138,16 @@ type watcher struct {
 	done   map[string]bool
 }
 
-func (r *resolver) watch(ctx context.Context, ref string) *watcher {
+func (r *resolver) watch(ctx context.Context) *watcher {
 	w := &watcher{
-		report: r.Progress, store: r.client.ContentStore(), ref: ref, ended: make(chan struct{}),
+		report: r.Progress, store: r.client.ContentStore(), ref: r.Ref, ended: make(chan struct{}),
 		layers: map[string]ocispec.Descriptor{}, done: map[string]bool{},
 	}
 	if w.report == nil {
-		w.report = func(Progress) {}
+		w.report = func(image.Progress) {}
 	}
 	w.told.Go(func() {
-		w.report(Progress{Ref: ref})
+		w.report(image.Progress{Ref: r.Ref})
 		for {
 			select {
 			case <-w.ended:
@@ -198,7 +175,7 @@ func (w *watcher) wrap(h images.Handler) images.Handler {
 	})
 }
 
-func (w *watcher) look(ctx context.Context) Progress {
+func (w *watcher) look(ctx context.Context) image.Progress {
 	active := map[string]int64{}
 	statuses, _ := w.store.ListStatuses(ctx)
 	for _, s := range statuses {
@@ -206,7 +183,7 @@ func (w *watcher) look(ctx context.Context) Progress {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	p := Progress{Ref: w.ref, Layers: len(w.layers)}
+	p := image.Progress{Ref: w.ref, Layers: len(w.layers)}
 	for key, desc := range w.layers {
 		if !w.done[key] {
 			_, err := w.store.Info(ctx, desc.Digest)
@@ -226,7 +203,7 @@ func (w *watcher) look(ctx context.Context) Progress {
 func (w *watcher) end(whole bool) {
 	close(w.ended)
 	w.told.Wait()
-	p := Progress{Ref: w.ref, Layers: len(w.layers), Done: true, Failed: !whole}
+	p := image.Progress{Ref: w.ref, Layers: len(w.layers), Done: true, Failed: !whole}
 	for _, desc := range w.layers {
 		p.Total += desc.Size
 	}

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"pipex/lib/cli"
-	"pipex/lib/prepare"
+	"pipex/lib/pull"
 
 	units "github.com/docker/go-units"
 	"golang.org/x/term"
@@ -17,14 +17,14 @@ const plainPause = 10 * time.Second
 
 // pulling returns a function that prints the progress of a pull, or nil with --quiet. On a terminal it
 // rewrites one line; elsewhere it prints a line every plainPause.
-func pulling(c *cli.Call) func(prepare.Progress) {
+func pulling(c *cli.Call, verb string) func(pull.Progress) {
 	if c.Bool("quiet") {
 		return nil
 	}
 	terminal := term.IsTerminal(int(os.Stderr.Fd()))
 	began, told := time.Now(), time.Time{}
-	return func(p prepare.Progress) {
-		line := text(p, time.Since(began))
+	return func(p pull.Progress) {
+		line := text(verb, p, time.Since(began))
 		switch {
 		case terminal:
 			width, _, err := term.GetSize(int(os.Stderr.Fd()))
@@ -45,8 +45,7 @@ func pulling(c *cli.Call) func(prepare.Progress) {
 }
 
 // text returns the progress in one line; "" for a failure, since the error says more.
-func text(p prepare.Progress, since time.Duration) string {
-	const verb = "pipex-prepare"
+func text(verb string, p pull.Progress, since time.Duration) string {
 	size := func(n int64) string { return units.HumanSizeWithPrecision(float64(n), 3) }
 	switch {
 	case p.Failed:
