@@ -11,7 +11,7 @@ import (
 )
 
 var commitRow = row{
-	name: "commit", about: "commit of 100,000 files, and of one file of 4 GiB", rounds: 4,
+	name: "commit", about: "commit of 100,000 files, and of one file of 4 GiB", rounds: 3,
 	contests: func(s *site) ([]contest, error) {
 		large, err := s.large("commit of one large file", s.size(4096, 16))
 		return []contest{

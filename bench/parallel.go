@@ -8,7 +8,7 @@ import (
 )
 
 var parallelRow = row{
-	name: "parallel", about: "64 steps at -P 8: their time is the rate, and the CPU of them all", rounds: 6,
+	name: "parallel", about: "64 steps at -P 8: their time is the rate, and the CPU of them all", rounds: 5,
 	contests: func(s *site) ([]contest, error) {
 		n := s.size(64, 4)
 		ctr := func(name, flags string, limits map[string]float64) peer {

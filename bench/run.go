@@ -25,7 +25,7 @@ func run(ctx context.Context, o options, names []string) (err error) {
 		return err
 	}
 	if len(names) == 0 && !o.short {
-		say("all rows take about 20 minutes; choose some: make bench B='step exec'")
+		say("all rows take about 25 minutes; choose some: make bench B='step exec'")
 	}
 	for _, dir := range []*string{&o.bin, &o.with} { // as commands run in other directories
 		if *dir == "" {
