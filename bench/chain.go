@@ -49,7 +49,7 @@ func (s *site) build(name string, jobs int, steps []target) contest {
 					if err := p.make("-s", fmt.Sprint("-j", jobs)); err != nil {
 						return err
 					}
-					return p.quarters(sample, began, time.Now(), jobs)
+					return p.quarters(sample, began, time.Now(), jobs, len(steps))
 				},
 			}
 		},
@@ -58,8 +58,11 @@ func (s *site) build(name string, jobs int, steps []target) contest {
 
 // quarters sets what a step costs on average from one end to the next, besides the time of
 // its own command: of all steps, and of the first and the last quarter of them.
-func (p *project) quarters(sample *measure.Sample, began, ended time.Time, jobs int) error {
+func (p *project) quarters(sample *measure.Sample, began, ended time.Time, jobs, steps int) error {
 	ends, err := p.ends()
+	if err == nil && len(ends) != steps {
+		err = fmt.Errorf("%d steps have made %d runs", steps, len(ends))
+	}
 	if err != nil {
 		return err
 	}

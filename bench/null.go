@@ -62,11 +62,13 @@ type target struct {
 	name, options, input, command string
 }
 
-// grid are chains of steps, side by side.
+// grid are chains of steps, side by side. A variable makes them differ: of equal steps make
+// would run one.
 func grid(chains, length int, options, command string) (all []target) {
 	for c := range chains {
 		for i := range length {
-			t := target{name: fmt.Sprintf("s%d-%d", c, i), options: options, command: command}
+			name := fmt.Sprintf("s%d-%d", c, i)
+			t := target{name: name, options: options + " --env STEP=" + name, command: command}
 			if i > 0 {
 				t.input = fmt.Sprintf("s%d-%d", c, i-1)
 			}
