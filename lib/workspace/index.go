@@ -22,12 +22,13 @@ import (
 )
 
 // indexDir is the index of committed runs, so that finding one takes as long among 100,000
-// as among ten. It has an empty file RUN in each place where a run is looked for:
+// as among ten. It has an empty file in each place where a run is looked for:
 //
-//	id/1764/093/573/RUN    by the beginning of its id: a directory has 1000 entries at most,
-//	                       if not more than 1000 runs were prepared in one second
-//	step/STEP/17640/RUN    by its step and when it was prepared, a directory for some 28 hours
-//	fingerprint/HEX/RUN    by its fingerprint, if lookups may return it
+//	id/1764/093/RUN          by the beginning of its id: a directory for each 1000 seconds
+//	step/STEP/RUN            by its step
+//	fingerprint/HEX/HEX.RUN  by its fingerprint, the beginnings of it, if lookups may return it
+//
+// Each directory takes a block of the disk and has to be made, so there are few.
 //
 // The runs are the truth, and the index only says where to look: an entry may outlive its
 // run, so whoever finds an entry looks at the run. An entry stands there before its run does.
@@ -56,34 +57,44 @@ func isFingerprint(s string) bool {
 }
 
 // keys are what the index finds a run by.
-type keys struct {
-	id, step, fingerprint string
-	prepared              int64 // see [Run.prepared]
-}
+type keys struct{ id, step, fingerprint string }
 
 // keys returns them; m is nil if the run's record cannot be read.
 func (r Run) keys(m *Meta) keys {
 	if m == nil {
 		return keys{id: r.ID}
 	}
-	return keys{r.ID, m.StepID, m.offered(), r.prepared(&stepRecord{PreparedAt: &m.PreparedAt, StartedAt: m.StartedAt})}
+	return keys{r.ID, m.StepID, m.offered()}
 }
 
 // entries returns the run's files in the index. That of its id is the last: if it exists, so
 // do the others.
 func (k keys) entries() (paths []string) {
 	if name.Check("step", k.step) == nil {
-		day := fmt.Sprintf("%013d", max(k.prepared, 0))[:5]
-		paths = append(paths, path.Join(byStep, k.step, day, k.id))
+		paths = append(paths, path.Join(byStep, k.step, k.id))
 	}
 	if isFingerprint(k.fingerprint) {
-		paths = append(paths, path.Join(byFingerprint, k.fingerprint, k.id))
+		dir, begin := fingerprintsFrom(k.fingerprint)
+		paths = append(paths, path.Join(dir, begin+k.id))
 	}
 	return append(paths, idEntry(k.id))
 }
 
+// idOf returns the id of the run that a file in the index is of.
+func idOf(entry string) string {
+	entry = path.Base(entry)
+	return entry[strings.LastIndexByte(entry, '.')+1:]
+}
+
+// fingerprintsFrom returns the directory of the index that has the entries of a fingerprint,
+// and how their names begin.
+func fingerprintsFrom(fingerprint string) (dir, begin string) {
+	first := func(n int) string { return fingerprint[:min(n, len(fingerprint))] }
+	return path.Join(byFingerprint, first(3)), first(64) + "."
+}
+
 // cuts are where an id is cut for its place in the index.
-var cuts = []int{4, 7, 10}
+var cuts = []int{4, 7}
 
 func idEntry(id string) string {
 	dir, from := byID, 0
@@ -275,7 +286,7 @@ func (ws *Workspace) sweepIndex() (err error) {
 		ws.walkIndex(part, "", func(entry string, failed error) bool {
 			if failed != nil {
 				err = failed
-			} else if _, gone := ws.Run(path.Base(entry)); errors.Is(gone, ErrNoRun) {
+			} else if _, gone := ws.Run(idOf(entry)); errors.Is(gone, ErrNoRun) {
 				err = errors.Join(err, ws.removeEntry(entry))
 			}
 			return true
@@ -298,21 +309,21 @@ func (ws *Workspace) walkIndex(dir, prefix string, yield func(entry string, err 
 		case !strings.HasPrefix(e.Name(), prefix):
 		case e.IsDir() && !ws.walkIndex(entry, "", yield):
 			return false
-		case !e.IsDir() && name.Check("run", e.Name()) == nil && !yield(entry, nil):
+		case !e.IsDir() && name.Check("run", idOf(entry)) == nil && !yield(entry, nil):
 			return false
 		}
 	}
 	return true
 }
 
-// committedWith returns paths whose last parts are the ids of committed runs: of those that
-// have what a directory of the index stands for, and whose names there begin with prefix. If
-// there is no index, these are all runs. The last by name is the first, directory by directory.
-// The caller looks at each run: it may be gone, or another one.
+// committedWith returns the ids of committed runs: of those that have files in a directory of
+// the index whose names begin with prefix. If there is no index, these are all runs. The last by
+// name is the first, directory by directory. The caller looks at each run: it may be gone, or
+// another one.
 func (ws *Workspace) committedWith(dir, prefix string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		if ws.index() == nil {
-			ws.walkIndex(dir, prefix, yield)
+			ws.walkIndex(dir, prefix, func(entry string, err error) bool { return yield(idOf(entry), err) })
 			return
 		}
 		runs, err := ws.Runs()
@@ -320,7 +331,7 @@ func (ws *Workspace) committedWith(dir, prefix string) iter.Seq2[string, error] 
 			yield("", err)
 		}
 		for _, r := range slices.Backward(runs) {
-			if !yield(r.Dir, nil) {
+			if !yield(r.ID, nil) {
 				return
 			}
 		}

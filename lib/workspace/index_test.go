@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -18,7 +17,7 @@ func indexed(t *testing.T, ws *Workspace, part string) (ids []string) {
 	t.Helper()
 	ws.walkIndex(part, "", func(entry string, err error) bool {
 		ok(t, err)
-		ids = append(ids, filepath.Base(entry))
+		ids = append(ids, idOf(entry))
 		return true
 	})
 	slices.Sort(ids)

@@ -3,7 +3,6 @@ package workspace
 import (
 	"context"
 	"fmt"
-	"path"
 )
 
 // Lookup returns the id of the latest committed, successful run with a fingerprint,
@@ -14,11 +13,11 @@ func (ws *Workspace) Lookup(ctx context.Context, fingerprint string, warn func(e
 	if !isFingerprint(fingerprint) {
 		return "", nil
 	}
-	for entry, err := range ws.committedWith(path.Join(byFingerprint, fingerprint), "") {
+	for id, err := range ws.committedWith(fingerprintsFrom(fingerprint)) {
 		if err != nil {
 			return "", err
 		}
-		r := ws.committed(path.Base(entry))
+		r := ws.committed(id)
 		m, err := r.Meta()
 		if err != nil || m.offered() != fingerprint {
 			continue

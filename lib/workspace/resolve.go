@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 
@@ -126,11 +125,11 @@ func (ws *Workspace) beginningWith(prefix string) (found []Run, err error) {
 	for _, r := range open {
 		add(r.ID)
 	}
-	for entry, err := range ws.committedWith(idsFrom(prefix)) {
+	for id, err := range ws.committedWith(idsFrom(prefix)) {
 		if err != nil {
 			return nil, err
 		}
-		if add(path.Base(entry)); len(found) > maxNamed {
+		if add(id); len(found) > maxNamed {
 			break
 		}
 	}

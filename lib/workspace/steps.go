@@ -39,29 +39,28 @@ func (ws *Workspace) runsOf(step string, from *Run) iter.Seq2[Run, error] {
 		}
 		newer := func(r datedRun) bool { return from != nil && newestFirst(r, from.dated()) < 0 }
 		open = slices.DeleteFunc(open, newer)
-		for day, err := range ws.days(step) {
-			if err != nil {
-				yield(Run{}, err)
-				return
+		committed, err := ws.mayBeOf(step)
+		if err != nil {
+			yield(Run{}, err)
+			return
+		}
+		for _, r := range committed {
+			if newer(r) {
+				continue
 			}
-			for _, r := range day {
-				if newer(r) {
-					continue
-				}
-				for ; len(open) > 0 && newestFirst(open[0], r) < 0; open = open[1:] {
-					if !yield(open[0].Run, nil) {
-						return
-					}
-				}
-				if m := r.stepRecord(); m == nil || m.StepID != step {
-					continue
-				}
-				if len(open) > 0 && open[0].ID == r.ID {
-					open = open[1:]
-				}
-				if !yield(r.Run, nil) {
+			for ; len(open) > 0 && newestFirst(open[0], r) < 0; open = open[1:] {
+				if !yield(open[0].Run, nil) {
 					return
 				}
+			}
+			if m := r.stepRecord(); m == nil || m.StepID != step {
+				continue
+			}
+			if len(open) > 0 && open[0].ID == r.ID {
+				open = open[1:]
+			}
+			if !yield(r.Run, nil) {
+				return
 			}
 		}
 		for _, r := range open {
@@ -84,29 +83,16 @@ func (ws *Workspace) openRunsOf(step string) (of []datedRun, err error) {
 	return of, err
 }
 
-// days returns the committed runs that may be of a step, the newest first, in parts: those of
-// a directory of the index each, or all at once.
-func (ws *Workspace) days(step string) iter.Seq2[[]datedRun, error] {
-	return func(yield func([]datedRun, error) bool) {
-		var day []datedRun
-		of := ""
-		for entry, err := range ws.committedWith(path.Join(byStep, step), "") {
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			if dir := path.Dir(entry); dir != of {
-				slices.SortFunc(day, newestFirst)
-				if len(day) > 0 && !yield(day, nil) {
-					return
-				}
-				day, of = nil, dir
-			}
-			day = append(day, ws.committed(path.Base(entry)).dated())
+// mayBeOf returns the committed runs that may be of a step, the newest first.
+func (ws *Workspace) mayBeOf(step string) (runs []datedRun, err error) {
+	for id, err := range ws.committedWith(path.Join(byStep, step), "") {
+		if err != nil {
+			return nil, err
 		}
-		slices.SortFunc(day, newestFirst)
-		yield(day, nil)
+		runs = append(runs, ws.committed(id).dated())
 	}
+	slices.SortFunc(runs, newestFirst)
+	return runs, nil
 }
 
 // stepRecord is the part of a record that says where a run belongs.
