@@ -182,7 +182,7 @@ func (v *Verb) app(flags []cli.Flag, action cli.ActionFunc) *cli.App {
 		UseShortOptionHandling:    true,
 		Writer:                    os.Stdout,
 		ErrWriter:                 io.Discard,
-		Flags:                     flags,
+		Flags:                     withNames(flags),
 		OnUsageError:              func(_ *cli.Context, err error, _ bool) error { return v.usage(err, flags) },
 		ExitErrHandler:            func(*cli.Context, error) {},
 		Action: func(c *cli.Context) error {
@@ -273,7 +273,7 @@ func (c *Call) check() error {
 	}
 	for _, f := range c.App.Flags {
 		option := f.Names()[0]
-		if _, ok := f.(*cli.StringFlag); ok && option != "entrypoint" && c.IsSet(option) && c.String(option) == "" {
+		if isString(f) && option != "entrypoint" && c.IsSet(option) && c.String(option) == "" {
 			return name.Usage("--%s is empty", option)
 		}
 	}
