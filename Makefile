@@ -15,7 +15,7 @@ BUILDFLAGS := -tags=urfave_cli_no_docs,grpcnotrace -trimpath
 
 export PATH := $(BIN):$(CURDIR)/scripts:$(PATH)
 
-.PHONY: build demo test test-containerd test-race test-faults test-fuzz bench check install deps test-deps clean
+.PHONY: build demo test test-containerd test-race test-faults test-fuzz instructions bench check install deps test-deps clean
 
 build:
 	@go build $(BUILDFLAGS) -ldflags='-s -w' -o $(BIN)/ ./cmd/... ./scripts/...
@@ -43,6 +43,10 @@ test-faults: test-deps
 # Every fuzz target, each for a while.
 test-fuzz:
 	@sh .ci/fuzz $(FUZZTIME)
+
+# Counts the instructions of each verb's start, which TestInstructions compares.
+instructions: test-deps
+	PIPEX_INSTRUCTIONS=update go test -count=1 -run '^TestInstructions$$' ./test
 
 # Compares with other tools, for people to look at: make bench, or make bench B='step exec'.
 # bench/README.md has the rest. BENCH=-short proves that all rows run.

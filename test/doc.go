@@ -14,6 +14,6 @@
 // the pipe closes, because the tests have ended, panicked or were killed, it stops
 // every containerd in that directory and removes it.
 //
-// Tests see PATH, HOME, Go's variables and PIPEX_FAULTS of the caller's environment,
-// and nothing else.
+// Tests see PATH, HOME, Go's variables, PIPEX_FAULTS and PIPEX_INSTRUCTIONS of the caller's
+// environment, and nothing else.
 package test

@@ -74,7 +74,7 @@ func begin() (end func(), err error) {
 }
 
 // seen are the variables of the caller's that tests see.
-var seen = regexp.MustCompile(`^(PATH|HOME|TMPDIR|GO[A-Z]*|PIPEX_FAULTS|PIPEX_FAULTS_SEED)$`)
+var seen = regexp.MustCompile(`^(PATH|HOME|TMPDIR|GO[A-Z]*|PIPEX_FAULTS|PIPEX_FAULTS_SEED|PIPEX_INSTRUCTIONS)$`)
 
 // cleanup starts the program that removes dir when end is called, or when this
 // process is no more.
