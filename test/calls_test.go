@@ -32,7 +32,7 @@ func TestCallsOfAStep(t *testing.T) {
 	}{
 		{[]string{"pipex-prepare", "--address", socket, "--run-id", "a", "--image", "busybox", "--", "true"}, "", []string{
 			"content.v1.Content/Read", "content.v1.Content/Read", "images.v1.Images/List",
-			"images.v1.Images/List", "namespaces.v1.Namespaces/List", // since the image is adopted
+			"images.v1.Images/List", // in the namespace that it was adopted from
 			"leases.v1.Leases/AddResource", "leases.v1.Leases/Create", "snapshots.v1.Snapshots/Stat",
 		}},
 		{[]string{"pipex-exec", "--address", socket, "a"}, "tasks.v1.Tasks/Wait", []string{

@@ -208,7 +208,8 @@ func Open(ctx context.Context, c *containerd.Client, record images.Image, platfo
 	}
 	img := &Image{
 		Digest: record.Target.Digest.String(), ID: config.Digest.String(), ChainID: identity.ChainID(spec.RootFS.DiffIDs).String(),
-		Entrypoint: spec.Config.Entrypoint, Cmd: spec.Config.Cmd, Env: spec.Config.Env,
+		Architecture: spec.Architecture,
+		Entrypoint:   spec.Config.Entrypoint, Cmd: spec.Config.Cmd, Env: spec.Config.Env,
 		Cwd: spec.Config.WorkingDir, User: spec.Config.User,
 	}
 	if _, err := c.SnapshotService(c.Snapshotter).Stat(ctx, img.ChainID); errdefs.IsNotFound(err) {
