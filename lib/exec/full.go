@@ -69,8 +69,10 @@ func (x *execution) left() (left [2]<-chan struct{}) {
 // If that is not possible, rescue ends the command, which would wait for ever.
 func (x *execution) rescue(ctx context.Context, task *containerd.Task, i int) {
 	if x.record().Terminal {
-		if x.whyIncomplete() == unix.ENOSPC {
-			x.Warning(fmt.Errorf("the terminal is closed, since its output cannot be kept: %w", unix.ENOSPC))
+		// Room on the disk proves nothing: what was copied from the file has been freed since.
+		open, err := task.ShimHas(x.run.Terminal())
+		if !open && !errors.Is(err, containerd.ErrNoShim) && task.HasTerminal() {
+			x.Warning(fmt.Errorf("the terminal is closed, since its output cannot be kept: %w", x.whyIncomplete()))
 			x.Warning(task.Kill(ctx))
 		}
 		return

@@ -100,6 +100,13 @@ func (t *Task) Output(i int) (*os.File, error) {
 	return os.NewFile(uintptr(fd), "the command's output"), nil
 }
 
+// HasTerminal reports whether process 1 of the container still has its terminal: while it
+// has, the shim has a terminal to read from.
+func (t *Task) HasTerminal() bool {
+	var stat unix.Stat_t
+	return unix.Stat(t.output(0), &stat) == nil && stat.Mode&unix.S_IFMT == unix.S_IFCHR
+}
+
 // ErrNoShim says that a task's shim does not run, or is not known.
 var ErrNoShim = errors.New("the task has no shim")
 
