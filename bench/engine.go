@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,48 +10,72 @@ import (
 	"pipex/bench/internal/measure"
 )
 
-// engines are docker and podman with the same image, as far as they are installed and
-// answer.
+// engineImage is the name of the image in docker and podman.
+const engineImage = "pipex-bench"
+
+// engines are docker and podman with the same image, as far as they are installed and can run
+// a container.
 func (s *site) engines() (peers []peer, err error) {
 	for _, engine := range []string{"docker", "podman"} {
-		if !s.has(engine) {
-			continue
-		}
-		if s.call("", engine, "info") != nil {
-			if !s.said[engine] {
-				say("%s does not answer: left out", engine)
-				s.said[engine] = true
-			}
-			continue
-		}
-		const name = "pipex-bench"
-		if err := s.imported(engine, name); err != nil {
+		usable, err := s.engine(engine)
+		if err != nil {
 			return nil, err
 		}
-		peers = append(peers, peer{Subject: measure.Subject{
-			Name: engine + " run --rm",
-			Do: func(*measure.Sample) error {
-				return s.call("", engine, "run", "--rm", "--network", "none", name, "true")
-			},
-		}})
+		if usable {
+			peers = append(peers, peer{Subject: measure.Subject{
+				Name:      engine + " run --rm",
+				Do:        func(*measure.Sample) error { return s.call("", oneTrue(engine)...) },
+				Elsewhere: engine == "docker",
+			}})
+		}
 	}
 	return peers, nil
 }
 
-// imported gives an engine an image of the static busybox.
-func (s *site) imported(engine, name string) error {
+// oneTrue is the command with which an engine runs true.
+func oneTrue(engine string) []string {
+	return []string{engine, "run", "--rm", "--network", "none", engineImage, "true"}
+}
+
+// engine gives an engine the image of the static busybox, and says why not when the engine
+// cannot run it.
+func (s *site) engine(engine string) (usable bool, err error) {
+	if usable, asked := s.usable[engine]; asked || !s.has(engine) {
+		return usable, nil
+	}
 	root, err := s.root()
 	if err != nil {
-		return err
+		return false, err
 	}
 	tar := root + ".tar"
 	if err := s.call("", "tar", "-C", root, "-cf", tar, "."); err != nil {
-		return err
+		return false, err
 	}
-	return s.call("", engine, "import", tar, name)
+	err = s.call("", engine, "import", tar, engineImage)
+	if err == nil {
+		if err = s.call("", oneTrue(engine)...); err != nil {
+			s.call("", engine, "rmi", engineImage)
+		}
+	}
+	if err != nil {
+		say("%s is left out: %v", engine, err)
+	}
+	s.usable[engine] = err == nil
+	return err == nil, nil
 }
 
-// root makes a root file system in which true is the static busybox.
+// forget removes the image from the engines.
+func (s *site) forget() error {
+	var failed []error
+	for engine, usable := range s.usable {
+		if usable {
+			failed = append(failed, s.call("", engine, "rmi", engineImage))
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// root makes a root file system in which true and sh are the static busybox.
 func (s *site) root() (string, error) {
 	dir, err := s.temporary("root")
 	if err != nil {
@@ -69,7 +94,10 @@ func (s *site) root() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return dir, os.WriteFile(filepath.Join(dir, "bin", "true"), data, 0o755)
+	if err := os.WriteFile(filepath.Join(dir, "bin", "true"), data, 0o755); err != nil {
+		return "", err
+	}
+	return dir, os.Link(filepath.Join(dir, "bin", "true"), filepath.Join(dir, "bin", "sh"))
 }
 
 // bundle makes a bundle in which runc runs true.

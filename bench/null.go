@@ -46,12 +46,16 @@ var nullRow = row{
 			peers: []peer{{bare, limits(25)}},
 		}
 		all := []contest{c}
-		if upstream := os.Getenv("PIPEX_UPSTREAM"); upstream != "" {
+		docker, err := s.engine("docker")
+		if err != nil {
+			return nil, err
+		}
+		if upstream := os.Getenv("PIPEX_UPSTREAM"); upstream != "" && docker {
 			c.name, c.form = "null build, of upstream's", report.Ratio
 			c.peers = []peer{{s.upstream(upstream, src, steps), limits(0.1)}}
 			all = append(all, c)
 		} else {
-			say("@livingdata/pipex is not installed, or $PIPEX_UPSTREAM is not its command: left out")
+			say("@livingdata/pipex is not installed, or $PIPEX_UPSTREAM is not its command, or it has no docker: left out")
 		}
 		return all, nil
 	},

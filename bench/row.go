@@ -107,6 +107,9 @@ func (c contest) figures(subjects []measure.Subject, peers []peer, samples [][]m
 	}
 	for i, p := range peers {
 		for _, m := range metrics {
+			if p.Elsewhere && m == report.CPU {
+				continue
+			}
 			f := base
 			f.Peer, f.Metric, f.Form, f.Limit = p.Name, m, form, math.NaN()
 			if limit, ok := p.limits[m]; ok {

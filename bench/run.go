@@ -46,12 +46,12 @@ func run(ctx context.Context, o options, names []string) (err error) {
 	if err != nil {
 		return err
 	}
-	s := &site{options: o, ctx: ctx, meter: meter, bin: binaries(o.bin), said: map[string]bool{}}
+	s := &site{options: o, ctx: ctx, meter: meter, bin: binaries(o.bin), said: map[string]bool{}, usable: map[string]bool{}}
 	home := filepath.Join(dir, "containerd")
 	defer func() {
 		s.meter = meter.Heedless()
 		s.meter.End() // an interrupted command's reaper needs containerd
-		err = errors.Join(err, s.call("", "pipex-containerd", "stop", "--purge", home), os.RemoveAll(dir))
+		err = errors.Join(err, s.forget(), s.call("", "pipex-containerd", "stop", "--purge", home), os.RemoveAll(dir))
 	}()
 	if err := s.environment(); err != nil {
 		return err

@@ -23,6 +23,8 @@ type site struct {
 	bin     binaries
 	// said are the peers whose absence was already said.
 	said map[string]bool
+	// usable are docker and podman, once asked for: whether they run the bench's image.
+	usable map[string]bool
 }
 
 // binaries is a directory of verbs.

@@ -15,7 +15,7 @@ func (s *site) upstream(command, src string, steps []target) measure.Subject {
 	var list []object
 	for _, t := range steps {
 		step := object{
-			"id": t.name, "image": "busybox", "cmd": []string{"sh", "-c", t.command},
+			"id": t.name, "image": engineImage, "cmd": []string{"sh", "-c", t.command},
 			"mounts": []object{{"host": filepath.Base(src), "container": "/src"}},
 		}
 		if t.input != "" {

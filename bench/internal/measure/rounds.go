@@ -9,6 +9,9 @@ type Subject struct {
 	Before func() error
 	Do     func(*Sample) error
 	After  func() error
+	// Elsewhere says that a daemon which is not measured does a part of the work, so that
+	// CPU is not all of it.
+	Elsewhere bool
 }
 
 // Sample is what a subject has cost in one round.
