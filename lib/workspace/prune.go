@@ -49,7 +49,7 @@ type Spared struct {
 // has committed a run and not linked it yet relies on the run's age.
 //
 // Prune decides under the workspace lock, exclusive. Each run leaves runs/ by one
-// rename. Its files are deleted after the lock is released, on all cores. Prune also
+// rename. Its files are deleted after the lock is released, many runs at a time. Prune also
 // removes what crashes have left in .pipex, and makes state.json agree with the links
 // if a crash left it out of date.
 func (ws *Workspace) Prune(ctx context.Context, opt PruneOptions, report func(id string)) (kept Spared, err error) {
@@ -290,12 +290,14 @@ func (ws *Workspace) sweepEntry(dir, entry string) {
 	os.RemoveAll(ws.path(private, dir, entry))
 }
 
-// removeAll deletes runs that are in .pipex/tmp, and their entries in the index, on all cores.
+// removeAll deletes runs that are in .pipex/tmp, and their entries in the index, on all cores
+// and more at a time than there are cores: deleting waits for the disk, where the file system
+// tells it at once which blocks are free (the option discard, ext4(5)).
 // If it cannot delete the files of a run, the next sweep tries again. An error means that entries
 // are left.
 func (ws *Workspace) removeAll(trash []candidate) error {
 	var g errgroup.Group
-	g.SetLimit(runtime.GOMAXPROCS(0))
+	g.SetLimit(4 * runtime.GOMAXPROCS(0))
 	for _, c := range trash {
 		g.Go(func() error {
 			tree.Remove(c.Dir)
