@@ -1,6 +1,7 @@
 package test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -70,13 +71,19 @@ func (b *workbench) until(what string, so func() bool) {
 	}
 }
 
-// idle waits until no verb runs, whoever started it: a commit leaves one behind.
+// idle waits until none of the workbench's verbs runs, whoever started it: a commit leaves one
+// behind.
 func (b *workbench) idle() {
 	b.Helper()
+	ours := []byte("PIPEX_NAMESPACE=" + b.namespace + "\x00")
 	b.until("no verb runs", func() bool {
 		programs, _ := filepath.Glob("/proc/[0-9]*/exe")
 		for _, program := range programs {
-			if path, _ := os.Readlink(program); filepath.Dir(path) == verbs(b) {
+			if path, _ := os.Readlink(program); filepath.Dir(path) != verbs(b) {
+				continue
+			}
+			environment, _ := os.ReadFile(filepath.Join(filepath.Dir(program), "environ"))
+			if len(environment) == 0 || bytes.Contains(environment, ours) { // none while it starts
 				return false
 			}
 		}
@@ -431,9 +438,10 @@ const rpcBound = 30 * time.Second
 // the verb ends soon, says why in one line, and leaves nothing half done. It works
 // when it is called again, and prune finds all that is left.
 func TestFaultAtEachRPC(t *testing.T) {
-	random := dice(t)
 	for _, c := range rpcCases {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel() // each has a workspace, a namespace and a proxy of its own
+			random := dice(t)
 			r := rpcRound{rpcCase: c, workbench: newWorkbench(t, t.TempDir())}
 			r.proxy, r.socket = between(t)
 			calls := r.calls()
