@@ -69,23 +69,23 @@ func (g Group) Remove() error {
 // hierarchies returns where control groups are mounted (cgroups(7), proc(5)): one
 // directory with version 2, one per controller with version 1.
 func hierarchies() (dirs []string, err error) {
-	err = cgroupMounts(func(dir, _ string) { dirs = append(dirs, dir) })
+	err = cgroupMounts(func(dir string, _ []string) { dirs = append(dirs, dir) })
 	return dirs, err
 }
 
 // controllers returns the controllers that this machine has, of either version.
 func controllers() (names []string, err error) {
-	err = cgroupMounts(func(dir, options string) {
-		names = append(names, strings.Split(options, ",")...)
+	err = cgroupMounts(func(dir string, controllers []string) {
+		names = append(names, controllers...)
 		data, _ := os.ReadFile(filepath.Join(dir, "cgroup.controllers"))
 		names = append(names, strings.Fields(string(data))...)
 	})
 	return names, err
 }
 
-// cgroupMounts calls do with each directory where control groups are mounted, and with
-// the mount options. In version 1 the options contain the controllers.
-func cgroupMounts(do func(dir, options string)) error {
+// cgroupMounts calls do with each directory where control groups are mounted. In version 1
+// controllers are the mount's options, which contain its controllers; in version 2 they are nil.
+func cgroupMounts(do func(dir string, controllers []string)) error {
 	data, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		return fmt.Errorf("cannot find the control groups: %w", err)
@@ -93,8 +93,14 @@ func cgroupMounts(do func(dir, options string)) error {
 	for line := range strings.Lines(string(data)) {
 		mount, super, _ := strings.Cut(line, " - ")
 		fields, of := strings.Fields(mount), strings.Fields(super)
-		if len(fields) > 4 && len(of) > 2 && strings.HasPrefix(of[0], "cgroup") {
-			do(fields[4], of[2])
+		if len(fields) < 5 || len(of) < 3 {
+			continue
+		}
+		switch of[0] {
+		case "cgroup":
+			do(fields[4], strings.Split(of[2], ","))
+		case "cgroup2":
+			do(fields[4], nil)
 		}
 	}
 	return nil

@@ -3,6 +3,7 @@ package cgroup
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,23 +21,40 @@ type Usage struct {
 
 // Used reads what a container has used from its control groups. They exist until its task
 // is deleted. A value that they do not provide is zero.
-func Used(namespace, id string) Usage {
-	dirs, _ := hierarchies()
-	for i := range dirs {
-		dirs[i] = filepath.Join(dirs[i], namespace, id)
-	}
-	return usage(dirs)
-}
-
-// usage reads the control groups of one container: one directory per controller with
-// version 1, one for all with version 2.
-func usage(dirs []string) (u Usage) {
-	for _, dir := range dirs {
-		u.PeakMemory = max(u.PeakMemory, number(dir, "memory.peak", ""), number(dir, "memory.max_usage_in_bytes", ""))
-		u.CPU = max(u.CPU, time.Duration(number(dir, "cpuacct.usage", "")), time.Duration(number(dir, "cpu.stat", "usage_usec"))*time.Microsecond)
-		u.OOMKilled = u.OOMKilled || number(dir, "memory.events", "oom_kill") > 0 || number(dir, "memory.oom_control", "oom_kill") > 0
+func Used(namespace, id string) (u Usage) {
+	var unified []string
+	cgroupMounts(func(dir string, controllers []string) {
+		if dir = filepath.Join(dir, namespace, id); controllers == nil {
+			unified = append(unified, dir)
+		} else {
+			u.read1(dir, controllers)
+		}
+	})
+	for _, dir := range unified {
+		if u.PeakMemory == 0 || u.CPU == 0 { // else version 1 has both controllers
+			u.read2(dir)
+		}
 	}
 	return u
+}
+
+// read1 adds what a container's control group in a hierarchy of version 1 has counted. Of ten
+// hierarchies two count.
+func (u *Usage) read1(dir string, controllers []string) {
+	if slices.Contains(controllers, "memory") {
+		u.PeakMemory = number(dir, "memory.max_usage_in_bytes", "")
+		u.OOMKilled = number(dir, "memory.oom_control", "oom_kill") > 0
+	}
+	if slices.Contains(controllers, "cpuacct") {
+		u.CPU = time.Duration(number(dir, "cpuacct.usage", ""))
+	}
+}
+
+// read2 adds what a container's control group of version 2 has counted.
+func (u *Usage) read2(dir string) {
+	u.PeakMemory = max(u.PeakMemory, number(dir, "memory.peak", ""))
+	u.CPU = max(u.CPU, time.Duration(number(dir, "cpu.stat", "usage_usec"))*time.Microsecond)
+	u.OOMKilled = u.OOMKilled || number(dir, "memory.events", "oom_kill") > 0
 }
 
 // number reads a number from a control group's file: the only value if key is empty, else

@@ -17,11 +17,7 @@ func TestUsage(t *testing.T) {
 		"unified/memory.peak": "33554432\n", "unified/memory.events": "low 0\nhigh 0\nmax 7\noom 2\noom_kill 2\noom_group_kill 0\n",
 		"unified/cpu.stat": "usage_usec 1500000\nuser_usec 1000000\nsystem_usec 500000\n",
 	}
-	hybrid := map[string]string{"unified/cgroup.procs": ""}
-	for path, text := range v1 {
-		hybrid[path] = text
-	}
-	for name, files := range map[string]map[string]string{"version 1": v1, "version 2": v2, "both": hybrid} {
+	for name, files := range map[string]map[string]string{"version 1": v1, "version 2": v2} {
 		root := t.TempDir()
 		for path, text := range files {
 			path = filepath.Join(root, path)
@@ -32,16 +28,27 @@ func TestUsage(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		dirs, err := filepath.Glob(root + "/*")
+		dirs, err := os.ReadDir(root)
 		if err != nil {
 			t.Fatal(err)
 		}
+		var got Usage
+		for _, d := range dirs {
+			if d.Name() == "unified" {
+				got.read2(filepath.Join(root, d.Name()))
+			} else {
+				got.read1(filepath.Join(root, d.Name()), []string{"rw", d.Name()})
+			}
+		}
 		want := Usage{PeakMemory: 32 << 20, CPU: 1500 * time.Millisecond, OOMKilled: true}
-		if got := usage(dirs); got != want {
+		if got != want {
 			t.Errorf("%s: %+v, want %+v", name, got, want)
 		}
 	}
-	if got := usage([]string{t.TempDir()}); got != (Usage{}) {
-		t.Errorf("where there is nothing: %+v", got)
+	var none Usage
+	none.read1(t.TempDir(), []string{"memory", "cpuacct"})
+	none.read2(t.TempDir())
+	if none != (Usage{}) {
+		t.Errorf("where there is nothing: %+v", none)
 	}
 }
