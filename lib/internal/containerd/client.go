@@ -11,6 +11,7 @@ package containerd
 import (
 	"context"
 	"net"
+	"sync/atomic"
 	"time"
 
 	containersapi "github.com/containerd/containerd/api/services/containers/v1"
@@ -33,8 +34,9 @@ type Client struct {
 	Conn        *grpc.ClientConn
 	Namespace   string
 	Snapshotter string
-	address     string        // the socket's path
-	patience    time.Duration // bounds each call
+	address     string                   // the socket's path
+	patience    time.Duration            // bounds each call
+	first       atomic.Pointer[net.Conn] // the connection that gRPC is to take first
 }
 
 // maxMessage is the greatest size of one message, in bytes; containerd's own client has
@@ -46,19 +48,22 @@ func Connect(ctx context.Context, to endpoint.Containerd) (*Client, error) {
 	ctx, part := trace.Start(ctx, "containerd connect")
 	defer part.End()
 	to = to.WithDefaults()
-	path := to.Socket()
-	dial := func(ctx context.Context, _ string) (net.Conn, error) {
-		conn, err := new(net.Dialer).DialContext(ctx, "unix", path)
-		return socket{conn}, err
-	}
-	// gRPC retries and does not return the reason why it cannot connect. A plain
-	// connection does.
-	if err := to.Reach(ctx); err != nil {
+	// gRPC retries and does not return the reason why it cannot connect. The first connection
+	// is made here, and does.
+	first, err := to.Dial(ctx)
+	if err != nil {
 		return nil, err
 	}
-	c := &Client{Namespace: to.Namespace, Snapshotter: to.Snapshotter, address: path, patience: to.Patience}
-	var err error
-	c.Conn, err = grpc.NewClient("passthrough:///"+path,
+	c := &Client{Namespace: to.Namespace, Snapshotter: to.Snapshotter, address: to.Socket(), patience: to.Patience}
+	c.first.Store(&first)
+	dial := func(ctx context.Context, _ string) (net.Conn, error) {
+		if first := c.first.Swap(nil); first != nil {
+			return socket{*first}, nil
+		}
+		conn, err := to.Dial(ctx)
+		return socket{conn}, err
+	}
+	c.Conn, err = grpc.NewClient("passthrough:///"+c.address,
 		grpc.WithContextDialer(dial),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithConnectParams(grpc.ConnectParams{
@@ -69,8 +74,12 @@ func Connect(ctx context.Context, to endpoint.Containerd) (*Client, error) {
 		grpc.WithStreamInterceptor(c.stream),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)))
 	if err != nil {
+		first.Close()
 		return nil, to.Unreachable(err)
 	}
+	// Now, while the caller prepares its first call; containerd closes a connection that says
+	// nothing for long.
+	c.Conn.Connect()
 	return c, nil
 }
 
@@ -87,7 +96,12 @@ func (s socket) Write(data []byte) (int, error) {
 }
 
 // Close closes the connection. It removes nothing from containerd.
-func (c *Client) Close() { c.Conn.Close() }
+func (c *Client) Close() {
+	c.Conn.Close()
+	if first := c.first.Swap(nil); first != nil {
+		(*first).Close() // gRPC has not come so far
+	}
+}
 
 // Context returns ctx with the namespace added.
 func (c *Client) Context(ctx context.Context) context.Context {
