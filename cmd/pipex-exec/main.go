@@ -40,6 +40,7 @@ func main() {
 		Examples: []string{"pipex-exec --network host \"$run\" -- apk add curl && pipex-exec \"$run\""},
 		Command:  true,
 		Failed:   exec.FailedCode,
+		Waits:    true,
 		Do:       run,
 	})
 }

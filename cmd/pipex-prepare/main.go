@@ -28,6 +28,7 @@ func main() {
 		},
 		Examples: []string{"run=$(pipex-prepare --step count --image busybox --input lines \\", "    -- sh -c 'wc -l </input/lines/all >/output/n') && pipex-exec \"$run\""},
 		Command:  true,
+		Waits:    true,
 		Do:       run,
 	})
 }

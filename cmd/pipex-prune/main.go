@@ -39,6 +39,7 @@ func main() {
 			cli.JSON, cli.NUL,
 		},
 		Examples: []string{"pipex-prune --keep-last 3 --older-than 7d"},
+		Waits:    true,
 		Do:       prune,
 	})
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"pipex/lib/cli/traced"
+	"pipex/lib/internal/cores"
 	"pipex/lib/internal/userns"
 	"pipex/lib/internal/version"
 	"pipex/lib/name"
@@ -57,6 +58,8 @@ type Verb struct {
 	Failed int
 	// Plain says that the verb does not use containerd.
 	Plain bool
+	// Waits says that the verb mostly waits for containerd; see [cores.One].
+	Waits bool
 	// Do does the work and returns the exit status. If it returns an error, the error
 	// decides the status.
 	Do func(*Call) (int, error)
@@ -78,6 +81,9 @@ type Call struct {
 func Main(v Verb) {
 	if !v.Plain {
 		putOffCollection()
+	}
+	if v.Waits {
+		cores.One()
 	}
 	os.Exit(v.run(os.Args))
 }

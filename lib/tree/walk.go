@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +13,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
+
+	"pipex/lib/internal/cores"
 )
 
 // maxPath is the greatest length of a path, in bytes. A path given to the kernel must be shorter than
@@ -160,7 +161,7 @@ type visitor[T any] func(context.Context, *object) (T, error)
 // follows no symbolic link, not even root, and ends with the first error; then objects that were not
 // visited have the zero value.
 func walk[T any](ctx context.Context, root string, visit func() visitor[T]) (*listing[T], error) {
-	workers := runtime.GOMAXPROCS(0)
+	workers := cores.All()
 	top := &listing[T]{folder: folder{fd: unix.AT_FDCWD}, paths: []string{"."}, found: make([]T, 1), below: make([]*listing[T], 1)}
 	top.waiting.Store(1)
 	w := &walker[T]{busy: workers, todo: []task[T]{{in: top, to: 1}}}

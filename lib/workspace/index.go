@@ -10,7 +10,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
+	"pipex/lib/internal/cores"
 	"pipex/lib/name"
 )
 
@@ -237,7 +237,7 @@ func (ws *Workspace) index() error {
 		err = ws.ensure(indexDir)
 	}
 	var group errgroup.Group
-	group.SetLimit(runtime.GOMAXPROCS(0))
+	group.SetLimit(cores.All())
 	for _, r := range runs {
 		group.Go(func() error {
 			if _, err := os.Lstat(ws.path(idEntry(r.ID))); !errors.Is(err, fs.ErrNotExist) {

@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"sort"
 	"strings"
 	"time"
 
+	"pipex/lib/internal/cores"
 	"pipex/lib/name"
 	"pipex/lib/tree"
 
@@ -216,7 +216,7 @@ func read(run Run) candidate {
 func (ws *Workspace) spare(runs []Run, active map[string]bool, opt PruneOptions) (spare []candidate, kept Spared) {
 	all := make([]candidate, len(runs))
 	var g errgroup.Group
-	workers := runtime.GOMAXPROCS(0)
+	workers := cores.All()
 	for first := range workers {
 		g.Go(func() error {
 			for i := first; i < len(runs); i += workers {
@@ -297,7 +297,7 @@ func (ws *Workspace) sweepEntry(dir, entry string) {
 // are left.
 func (ws *Workspace) removeAll(trash []candidate) error {
 	var g errgroup.Group
-	g.SetLimit(4 * runtime.GOMAXPROCS(0))
+	g.SetLimit(4 * cores.All())
 	for _, c := range trash {
 		g.Go(func() error {
 			tree.Remove(c.Dir)
