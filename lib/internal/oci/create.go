@@ -137,18 +137,18 @@ func parts(ctx context.Context, c *containerd.Client, cfg *Container) (rootfs []
 	} else if err := makeSnapshot(); err != nil {
 		return nil, nil, err
 	}
-	g.Go(func() (err error) {
-		spec, err = createContainer(ctx, c, cfg)
-		var user *UserError
-		if errors.As(err, &user) {
-			return user
-		}
-		if err != nil {
-			err = fmt.Errorf("cannot create the container of run %q: %w", cfg.Run, err)
-		}
-		return err
-	})
-	err = g.Wait()
+	// Here, and not in a goroutine of its own, whose stack would have to grow for the
+	// specification's JSON first.
+	spec, err = createContainer(ctx, c, cfg)
+	var user *UserError
+	if errors.As(err, &user) {
+		err = user
+	} else if err != nil {
+		err = fmt.Errorf("cannot create the container of run %q: %w", cfg.Run, err)
+	}
+	if failed := g.Wait(); err == nil {
+		err = failed
+	}
 	return rootfs, spec, err
 }
 
