@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"sync"
 
 	"pipex/lib/internal/containerd"
+	"pipex/lib/internal/endpoint"
 	"pipex/lib/internal/image"
 	"pipex/lib/internal/network"
 	"pipex/lib/internal/oci"
@@ -31,9 +33,13 @@ type decision struct {
 	trees           map[string]*tree.Tree // the content of both, by digest
 	contents        map[string]*tree.Tree // the same, by host path
 	seen            map[string]*tree.Stamps
-	users           *step.IDMap
-	client          *containerd.Client // nil if there is no image
-	image           *image.Image
+	// digests says that the digests of mounts and sources are enough. unread has those of host paths
+	// whose content was not read.
+	digests bool
+	unread  map[string]string
+	users   *step.IDMap
+	client  *containerd.Client // nil if there is no image
+	image   *image.Image
 	// again says that the caller has chosen the run's id, which an earlier run may have had.
 	again bool
 }
@@ -53,18 +59,43 @@ func decide(ctx context.Context, p run.Place, opt Options) (_ *decision, err err
 	if err := oci.CheckCapabilities(slices.Concat(spec.CapAdd, spec.CapDrop)...); err != nil {
 		return nil, err
 	}
-	d := &decision{Place: p.WithDefaults(), Options: opt, spec: spec, trees: map[string]*tree.Tree{}, contents: map[string]*tree.Tree{}, seen: map[string]*tree.Stamps{}}
+	d := &decision{Place: p.WithDefaults(), Options: opt, spec: spec, trees: map[string]*tree.Tree{}, contents: map[string]*tree.Tree{}, unread: map[string]string{}, seen: map[string]*tree.Stamps{}}
 	defer func() {
 		if err != nil {
 			d.close()
 		}
 	}()
-	for _, find := range []func(context.Context) error{d.findWorkspace, d.findLimits, d.findHost, d.findNetworks, d.findSecrets, d.findImage} {
+	// With Cached there may be nothing to do. Then the content is of no use.
+	d.digests = opt.Cached
+	for _, find := range []func(context.Context) error{d.findWorkspace, d.findLimits, d.findBoth} {
 		if err := find(ctx); err != nil {
 			return nil, err
 		}
 	}
 	return d, nil
+}
+
+// findBoth looks up what the step needs from containerd, and meanwhile what it needs from the host.
+func (d *decision) findBoth(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	host, done := make(chan error, 1), make(chan error, 1)
+	onHost := sync.OnceValue(func() error { return <-host })
+	go func() { done <- d.findImage(ctx, onHost) }()
+	var err error
+	for _, find := range []func(context.Context) error{d.findHost, d.findNetworks, d.findSecrets} {
+		if err == nil {
+			err = find(ctx)
+		}
+	}
+	if err != nil {
+		cancel()
+	}
+	host <- err
+	if failed := <-done; err == nil {
+		err = failed
+	}
+	return err
 }
 
 // findWorkspace opens the workspace, if it exists, and checks that the run's id is free
@@ -126,8 +157,8 @@ func (d *decision) findSecrets(context.Context) error {
 	return nil
 }
 
-// findImage resolves the image, if there is one.
-func (d *decision) findImage(ctx context.Context) (err error) {
+// findImage resolves the image, if there is one. It fetches nothing before onHost has returned.
+func (d *decision) findImage(ctx context.Context, onHost func() error) (err error) {
 	if d.spec.Image == "" {
 		return nil
 	}
@@ -138,7 +169,12 @@ func (d *decision) findImage(ctx context.Context) (err error) {
 	if d.Fetch == nil {
 		d.image, err = image.Look(ctx, d.client, wanted)
 	} else {
-		d.image, err = image.Resolve(ctx, d.client, d.Containerd, wanted, d.Fetch)
+		d.image, err = image.Resolve(ctx, d.client, d.Containerd, wanted, func(ctx context.Context, to endpoint.Containerd, w Wanted) error {
+			if err := onHost(); err != nil {
+				return err
+			}
+			return d.Fetch(ctx, to, w)
+		})
 	}
 	if err != nil {
 		return err

@@ -82,11 +82,53 @@ func Prepare(ctx context.Context, p run.Place, opt Options) (*Prepared, error) {
 			return nil, err
 		}
 	}
-	done, err := d.stage(ctx)
+	done, err := d.decided(ctx)
 	if err == nil {
 		trace.Name("", "pipex.run", done.RunID)
 	}
 	return done, err
+}
+
+// decided finds a committed run or creates an open one. If only digests of mounts and sources are known
+// and they lead to no run, their content is read first: an open run has notes of it.
+func (d *decision) decided(ctx context.Context) (*Prepared, error) {
+	if len(d.unread) > 0 {
+		if found, err := d.find(ctx); found != nil || err != nil {
+			return found, err
+		}
+		d.digests = false
+		if err := d.findHost(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return d.stage(ctx)
+}
+
+// find finds a committed run, or nil.
+func (d *decision) find(ctx context.Context) (*Prepared, error) {
+	shared, err := d.ws.Shared(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer shared.Release()
+	m, err := d.meta(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return d.cached(ctx, m)
+}
+
+// cached finds a committed run with the fingerprint of a record, or nil. Its age is then zero. The
+// caller holds the workspace lock, shared.
+func (d *decision) cached(ctx context.Context, m *workspace.Meta) (*Prepared, error) {
+	id, err := lookup(ctx, d.Place, d.ws, m.Fingerprint)
+	if err == nil && id != "" {
+		err = d.ws.Touch(id)
+	}
+	if err != nil || id == "" {
+		return nil, err
+	}
+	return &Prepared{RunID: id, Fingerprint: m.Fingerprint, UpToDate: true}, nil
 }
 
 // stage creates the open run, or finds a committed one.
@@ -118,12 +160,8 @@ func (d *decision) stage(ctx context.Context) (*Prepared, error) {
 		return nil, err
 	}
 	if d.Cached {
-		id, err := lookup(ctx, d.Place, ws, m.Fingerprint)
-		if err == nil && id != "" {
-			err = ws.Touch(id)
-		}
-		if err != nil || id != "" {
-			return &Prepared{RunID: id, Fingerprint: m.Fingerprint, UpToDate: true}, err
+		if found, err := d.cached(ctx, m); found != nil || err != nil {
+			return found, err
 		}
 	}
 	if held == nil {

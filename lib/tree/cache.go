@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -30,6 +31,8 @@ type Cache struct {
 	known sums      // as read from the file; a scan does not change it
 	fresh []byte    // the records of the last scan; nil if none succeeded or they are those of known
 	since time.Time // files that changed later are not stored
+
+	inventory []byte // of the last scan, if there can be one
 }
 
 // stamp identifies an unchanged file: device, inode, size, mtime and ctime in seconds and
@@ -50,11 +53,7 @@ func stampOf(s *unix.Stat_t) stamp {
 // OpenCache reads the cache of dir, from a file in cacheDir whose name is a hash of dir. If that
 // file is missing, damaged or unreadable, the cache is empty: then a scan only takes longer.
 func OpenCache(cacheDir, dir string) *Cache {
-	key := dir
-	if absolute, err := filepath.Abs(dir); err == nil {
-		key = absolute
-	}
-	file := filepath.Join(cacheDir, fmt.Sprintf("%x", sha256.Sum256([]byte(key))))
+	file := cacheFile(cacheDir, dir)
 	c := &Cache{dir: dir, file: file, now: time.Now}
 	if data, err := os.ReadFile(file); err == nil {
 		c.known = decodeSums(data)
@@ -62,16 +61,31 @@ func OpenCache(cacheDir, dir string) *Cache {
 	return c
 }
 
+func cacheFile(cacheDir, dir string) string {
+	if absolute, err := filepath.Abs(dir); err == nil {
+		dir = absolute
+	}
+	return filepath.Join(cacheDir, fmt.Sprintf("%x", sha256.Sum256([]byte(dir))))
+}
+
+func inventoryFile(cacheDir, dir string) string { return cacheFile(cacheDir, dir) + ".inventory" }
+
 // Scan is [Scan] of the cache's directory, but reads only files whose sums are not stored.
 func (c *Cache) Scan(ctx context.Context, options ...Option) (*Tree, error) {
-	c.fresh = nil // if this scan fails, Save keeps the stored sums
+	c.fresh, c.inventory = nil, nil // if this scan fails, Save keeps what is stored
 	c.since = c.now().Add(-racy)
 	return (&scan{cache: c}).run(ctx, c.dir, options)
 }
 
 // trusts reports whether the next write to a file with this status would change its stamp.
 func (c *Cache) trusts(s *unix.Stat_t) bool {
-	return time.Unix(s.Mtim.Unix()).Before(c.since) && time.Unix(s.Ctim.Unix()).Before(c.since)
+	is := stampOf(s)
+	return c.trustsStamp(&is)
+}
+
+func (c *Cache) trustsStamp(is *stamp) bool {
+	before := func(at int) bool { return time.Unix(int64(is[at]), int64(is[at+1])).Before(c.since) }
+	return before(stampMtime) && before(stampCtime)
 }
 
 // remembered is one file's stamp and sum.
@@ -109,38 +123,49 @@ func (c *Cache) learn(all []*gatherer) {
 	}
 }
 
-// Save stores the sums of the last scan in place of the old ones, if they differ, and creates
-// cacheDir if needed. It replaces the file by one rename: if several processes save, the last
+// Save stores the sums and the inventory of the last scan in place of the old ones, if they differ, and
+// creates cacheDir if needed. It replaces each file by one rename: if several processes save, the last
 // one wins. It does not sync: damage by power loss is noticed when the file is read. A process
 // that is killed during Save leaves a file whose name ends in ".tmp" and digits. All files in
 // cacheDir may be removed at any time.
-func (c *Cache) Save() (err error) {
-	if c.fresh == nil {
+func (c *Cache) Save() error {
+	if c.fresh != nil {
+		if err := c.write(c.file, encodeSums(c.fresh)); err != nil {
+			return err
+		}
+		c.known, c.fresh = newSums(c.fresh), nil
+	}
+	if c.inventory == nil {
 		return nil
 	}
+	file := inventoryFile(filepath.Dir(c.file), c.dir)
+	if old, err := os.ReadFile(file); err == nil && bytes.Equal(old, c.inventory) {
+		return nil
+	}
+	return c.write(file, c.inventory)
+}
+
+// write replaces a file.
+func (c *Cache) write(file string, data []byte) (err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("cannot save the hash cache of %q: %w", c.dir, err)
 		}
 	}()
-	if err := os.MkdirAll(filepath.Dir(c.file), 0o777); err != nil {
+	if err := os.MkdirAll(filepath.Dir(file), 0o777); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(c.file), filepath.Base(c.file)+".tmp*")
+	f, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".tmp*")
 	if err != nil {
 		return err
 	}
 	defer os.Remove(f.Name())
-	_, err = f.Write(encodeSums(c.fresh))
+	_, err = f.Write(data)
 	if closeErr := f.Close(); err == nil {
 		err = closeErr
 	}
 	if err != nil {
 		return err
 	}
-	if err := os.Rename(f.Name(), c.file); err != nil {
-		return err
-	}
-	c.known, c.fresh = newSums(c.fresh), nil
-	return nil
+	return os.Rename(f.Name(), file)
 }

@@ -23,6 +23,9 @@ import (
 // and inodes are not included, so a step that is run again and writes the same bytes gets the
 // same digest.
 func (t *Tree) Digest() string {
+	if t.digest != "" {
+		return t.digest
+	}
 	h := sha256.New()
 	var block []byte
 	for i := range t.Entries {

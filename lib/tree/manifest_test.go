@@ -110,7 +110,7 @@ func TestMtreeVerifies(t *testing.T) {
 // someTree is a random but well-formed tree.
 func someTree(r *rand.Rand) *Tree {
 	names := everyName()
-	t := &Tree{[]Entry{{Path: ".", Mode: fs.ModeDir | fs.FileMode(r.IntN(0o1000))}}}
+	t := &Tree{Entries: []Entry{{Path: ".", Mode: fs.ModeDir | fs.FileMode(r.IntN(0o1000))}}}
 	directories, taken := []string{""}, map[string]bool{}
 	for range r.IntN(60) {
 		path := directories[r.IntN(len(directories))] + names[r.IntN(len(names))]

@@ -105,9 +105,6 @@ func (s *scan) run(ctx context.Context, dir string, options []Option) (*Tree, er
 	if err != nil {
 		return nil, err
 	}
-	if s.cache != nil {
-		s.cache.learn(all)
-	}
 	n := seen.count()
 	t := &Tree{Entries: make([]Entry, 0, n)}
 	if s.stamps != nil {
@@ -121,6 +118,10 @@ func (s *scan) run(ctx context.Context, dir string, options []Option) (*Tree, er
 			s.stamps.objects = append(s.stamps.objects, is.stamped)
 		}
 	})
+	if s.cache != nil {
+		s.cache.learn(all)
+		s.cache.inventory = s.inventory(dir, seen, t)
+	}
 	return t, nil
 }
 
@@ -128,6 +129,7 @@ func (s *scan) run(ctx context.Context, dir string, options []Option) (*Tree, er
 // content.
 type sighting struct {
 	stamped
+	dev  uint64
 	size int64  // how many bytes were read
 	link string // the target of a symbolic link
 }
@@ -157,7 +159,7 @@ func (g *gatherer) visit(ctx context.Context, o *object) (is sighting, err error
 		is.path, is.flags = o.path, own
 		return is, errPassOver
 	}
-	is.stamped = g.stampObject(o) // from before the content is read
+	is.stamped, is.dev = g.stampObject(o), uint64(o.stat.Dev) // from before the content is read
 	switch o.stat.Mode & unix.S_IFMT {
 	case unix.S_IFREG:
 		err = g.content(ctx, o, &is)

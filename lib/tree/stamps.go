@@ -46,7 +46,7 @@ func Stamped(stamps *Stamps) Option {
 }
 
 // Places in a stamp.
-const stampDev, stampIno, stampCtime, stampMode = 0, 1, 5, 7
+const stampDev, stampIno, stampLength, stampMtime, stampCtime, stampMode = 0, 1, 2, 3, 5, 7
 
 // Settle waits, at most as long as a tick can be, until the next write to any object will change
 // its stamp. If the file system counts in fractions of a second, it does not wait: a tick is

@@ -39,6 +39,7 @@ type Entry struct {
 // contain owners, times, hard links, holes and extended attributes.
 type Tree struct {
 	Entries []Entry
+	digest  string // of Entries as [Cache.Scan] returns them, if it did
 }
 
 // comparePaths defines the order of the entries in a tree.

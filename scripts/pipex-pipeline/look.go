@@ -249,10 +249,6 @@ func (l *looker) hash(path string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		content, err := prepare.Hash(l.ctx, l.place, l.ws, real)
-		if err != nil {
-			return "", err
-		}
-		return content.Digest(), nil
+		return prepare.Digest(l.ctx, l.place, l.ws, real)
 	})
 }
