@@ -29,6 +29,8 @@ type looker struct {
 	// links are the steps' runs, records those of committed runs, hashes the digests
 	// of host paths.
 	links, records, hashes memory
+	// sights, if not nil, gets all that is looked at.
+	sights *sights
 }
 
 // memory finds out each thing once.
@@ -78,6 +80,7 @@ func (l *looker) ask() prepare.Digests {
 // somebody took it for up to date.
 func (l *looker) upToDate(t *target, stamp string) bool {
 	t.key = l.key(t)
+	l.sights.file(stamp)
 	data, err := os.ReadFile(stamp)
 	if err != nil || l.ws == nil {
 		return false
@@ -109,6 +112,7 @@ func (l *looker) key(t *target) string {
 	for _, path := range t.reads {
 		if full, err := filepath.Abs(path); err == nil && !below(full, t.spec.Mounts) && !below(full, t.spec.Sources) {
 			digest, _ := l.hash(path) // none if it does not exist
+			l.sights.add(sawHost, path, digest)
 			fmt.Fprintf(h, "%s %s\n", path, digest)
 		}
 	}
@@ -161,7 +165,9 @@ func recorded(m *workspace.Meta, key string) state {
 func (l *looker) now(t *target, was *workspace.Meta) (s state, err error) {
 	s = state{Image: was.ImageDigest, Env: t.spec.Env}
 	if t.spec.Image != "" {
-		if digest := l.images().Of(t.spec.Image); digest != "" {
+		digest := l.images().Of(t.spec.Image)
+		l.sights.add(sawImage, t.spec.Image, digest)
+		if digest != "" {
 			s.Image = digest
 		}
 	}
@@ -181,6 +187,7 @@ func (l *looker) inputs(list []step.Input) (inputs []step.PinnedInput, err error
 		if id == "" {
 			id, err = l.linked(in.Step)
 		} else {
+			l.sights.giveUp() // the prefix of an id may mean another run when there are more
 			var r workspace.Run
 			r, err = l.ws.Resolve(id)
 			id = r.ID
@@ -190,6 +197,7 @@ func (l *looker) inputs(list []step.Input) (inputs []step.PinnedInput, err error
 			m, err = l.record(id)
 		}
 		if in.Optional && (errors.Is(err, workspace.ErrNoStep) || errors.Is(err, workspace.ErrNoRun)) {
+			l.sights.giveUp() // on NFS a missing name is found only by listing it
 			err = nil
 			continue
 		}
@@ -210,13 +218,17 @@ func (l *looker) mounts(list []step.Mount) (mounts []step.PinnedMount, err error
 		if err != nil {
 			return nil, err
 		}
+		l.sights.add(sawHost, m.Host, digest)
 		mounts = append(mounts, step.PinnedMount{ContainerPath: m.Path, Digest: digest})
 	}
 	return mounts, nil
 }
 
 func (l *looker) linked(name string) (string, error) {
-	return remember(&l.links, name, func() (string, error) { return l.ws.Linked(name) })
+	return remember(&l.links, name, func() (string, error) {
+		l.sights.file(l.ws.LinkPath(name))
+		return l.ws.Linked(name)
+	})
 }
 
 // assume has a step linked to a run, as it would be.
@@ -233,6 +245,9 @@ func (l *looker) record(id string) (*workspace.Meta, error) {
 		}
 		if err != nil {
 			return nil, err
+		}
+		if l.sights != nil && l.ws.Traces(id, l.sights.file) != nil {
+			l.sights.giveUp()
 		}
 		m, err := r.Meta()
 		if err == nil {

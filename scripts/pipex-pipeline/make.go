@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"regexp"
 	"runtime"
@@ -22,6 +23,7 @@ import (
 
 // makefile is a Makefile as pipex.mk describes it: its steps and make's options.
 type makefile struct {
+	text    []byte // what pipex.mk has written
 	stamps  string // the directory of the stamps, as the Makefile calls it
 	flags   string // make's options of one letter
 	force   []string
@@ -58,7 +60,7 @@ func readMakefile(path string) (*makefile, error) {
 		return nil, err
 	}
 	os.Remove(path)
-	m := &makefile{steps: map[string]*target{}}
+	m := &makefile{text: data, steps: map[string]*target{}}
 	for _, line := range strings.Split(string(data), "\n") {
 		kind, value, _ := strings.Cut(strings.TrimLeft(line, " "), " ")
 		id, rest, _ := strings.Cut(value, " ")
@@ -104,8 +106,11 @@ var elsewhere = []string{"workdir", "workspace", "address", "namespace"}
 
 // read understands the step's line. What is wrong with it is left to pipex-step, who
 // looks at the step then.
-func (t *target) read(envFile string) {
-	words, static := split(t.line)
+func (t *target) read(envFile string, seen *sights) {
+	words, static, matched := split(t.line)
+	if matched {
+		seen.giveUp()
+	}
 	if envFile != "" {
 		words = append([]string{"--env-file", envFile}, words...)
 	}
@@ -114,6 +119,9 @@ func (t *target) read(envFile string) {
 	if t.options, err = cli.ParseStep(words, stepFlags()...); err != nil {
 		t.again = true
 		return
+	}
+	for _, path := range append(t.values("env-file"), t.options.String("spec")) {
+		seen.behind(path)
 	}
 	if t.spec, err = t.options.Spec(); err != nil || slices.ContainsFunc(elsewhere, t.options.IsSet) {
 		t.again = true
@@ -184,10 +192,11 @@ func (m *makefile) plan(l *looker) {
 	for _, name := range m.names {
 		t := m.steps[name]
 		group.Go(func() error {
-			t.read(m.envFile)
+			t.read(m.envFile, l.sights)
 			if t.spec != nil {
 				t.again = !l.upToDate(t, m.stamp(name)) || t.again
 			}
+			l.sights.file(m.stamp(name) + ".output")
 			output, stamp := modified(m.stamp(name)+".output"), modified(m.stamp(name))
 			t.again = t.again || output.IsZero() // nobody knows what stood there
 			t.older = output.Before(stamp)
@@ -263,10 +272,9 @@ const always = "pipex.always"
 // when the step has been looked at and is linked, and its output, which moves only
 // when the artifacts have changed. Readers of the artifacts depend on the latter. A
 // step that may fail is tried first, which cannot fail; its stamp says what came of it.
-func (m *makefile) rules() string {
+func (m *makefile) rules(looked map[string]bool, file string) string {
 	var b strings.Builder
-	tried, looked := m.tried(), m.looked()
-	tally := m.tally(looked)
+	tried, tally := m.tried(), m.tally(looked, file)
 	fmt.Fprintf(&b, ".PHONY: %s %s\n", always, strings.Join(m.names, " "))
 	for _, name := range m.names {
 		t, stamp := m.steps[name], m.stamp(name)
@@ -338,12 +346,32 @@ func rulesForMake(c *cli.Call, path string) error {
 	if err != nil {
 		return err
 	}
+	tally := m.tallyFile()
+	question, err := question(m, l)
+	if err != nil {
+		return err
+	}
+	rules, ok := l.answered(question, tally)
+	if !ok {
+		rules = m.look(c, l, question, tally)
+	}
+	_, err = os.Stdout.WriteString(strings.ReplaceAll(oneTrace()+rules, "\n", lineEnd))
+	return err
+}
+
+// look returns the rules after a look at all steps, and keeps them if nothing is to be done.
+func (m *makefile) look(c *cli.Call, l *looker, question, tally string) string {
+	l.sights = newSights()
 	m.plan(l)
 	for _, name := range m.names {
 		if why := broken(m.steps[name].line); why != "" { // the shell will not say which step's it is
 			c.Warn(fmt.Errorf("step %q: a shell cannot read its line: %s; in a Makefile, \\# stands for # and $$ for $", name, why))
 		}
 	}
-	_, err = os.Stdout.WriteString(strings.ReplaceAll(oneTrace()+m.rules(), "\n", lineEnd))
-	return err
+	looked := m.looked()
+	rules := m.rules(looked, tally)
+	if !slices.Contains(slices.Collect(maps.Values(looked)), true) {
+		l.keep(question, tally, rules)
+	}
+	return rules
 }

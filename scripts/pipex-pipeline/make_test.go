@@ -38,13 +38,13 @@ more
 		t.Error("the file is still there")
 	}
 	for _, target := range m.steps {
-		target.read("")
+		target.read("", nil)
 		target.again = target.again || target.name == "z"
 	}
 	if looked := m.looked(); !looked["c"] || !looked["z"] {
 		t.Error(looked)
 	}
-	rules := m.rules()
+	rules := m.rules(m.looked(), m.tallyFile())
 	for _, want := range []string{
 		"\nc: S/c.output\nS/c.output: S/c ;\nS/c: export PIPEX_STAMP = \nS/c: S/b.output S/a.tried gen ; @$(call pipex.run,c,)\n",
 		"\nS/b: f pipex.always ; @$(call pipex.run,b,)\n",

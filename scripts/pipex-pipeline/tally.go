@@ -17,13 +17,11 @@ import (
 //
 // The option has how many steps are up to date for certain, how many unless an input of
 // theirs changes, and how many have to be looked at; and which of these the step itself is.
-func (m *makefile) tally(looked map[string]bool) func(step string) string {
+func (m *makefile) tally(looked map[string]bool, file string) func(step string) string {
 	if m.quiet || strings.ContainsAny(m.flags, "nqst") {
 		return func(string) string { return "" }
 	}
-	dir := filepath.Join(filepath.Dir(m.stamps), "makes")
-	forgetTallies(dir)
-	file := filepath.Join(dir, name.NewID())
+	forgetTallies(filepath.Dir(file))
 	count := map[string]int{}
 	is := func(name string) string {
 		switch {
@@ -40,6 +38,11 @@ func (m *makefile) tally(looked map[string]bool) func(step string) string {
 	return func(step string) string {
 		return fmt.Sprintf("--tally %s:%d:%d:%d:%s ", file, count["certain"], count["likely"], count["open"], is(step))
 	}
+}
+
+// tallyFile is the file of a tally, which no other make has.
+func (m *makefile) tallyFile() string {
+	return filepath.Join(filepath.Dir(m.stamps), "makes", name.NewID())
 }
 
 // longest is how long a make is expected to take at most.

@@ -13,11 +13,12 @@ import (
 // split returns the words that a POSIX shell makes of a line. They are static if they
 // are all that it would see: an expansion, a second command, or a pattern that matches
 // files here is known only when the line runs. Such a word is as it is written. There
-// are none if the shell will refuse the line.
-func split(line string) (words []string, static bool) {
+// are none if the shell will refuse the line. matched says that there is a pattern, which may
+// match files later.
+func split(line string) (words []string, static, matched bool) {
 	file, err := parse(line, syntax.LangPOSIX)
 	if err != nil {
-		return nil, false
+		return nil, false, false
 	}
 	var call *syntax.CallExpr
 	syntax.Walk(file, func(n syntax.Node) bool {
@@ -27,14 +28,14 @@ func split(line string) (words []string, static bool) {
 		return call == nil
 	})
 	if call == nil {
-		return nil, false
+		return nil, false, false
 	}
 	static = len(file.Stmts) == 1 && file.Stmts[0].Cmd == call && !file.Stmts[0].Background
 	for _, arg := range call.Args[1:] {
-		word, fixed := literal(line, arg)
-		words, static = append(words, word), static && fixed
+		word, fixed, pattern := literal(line, arg)
+		words, static, matched = append(words, word), static && fixed, matched || pattern
 	}
-	return words, static
+	return words, static, matched
 }
 
 func parse(line string, shell syntax.LangVariant) (*syntax.File, error) {
@@ -59,14 +60,15 @@ var (
 	escapedQuoted = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile("(?s)\\\\([$`\"\\\\\n])") })
 )
 
-// literal is the word without its quotes, if it has no other part.
-func literal(line string, word *syntax.Word) (text string, static bool) {
+// literal is the word without its quotes, if it has no other part, and whether it is a pattern
+// that files were compared with.
+func literal(line string, word *syntax.Word) (text string, static, matched bool) {
 	var b, pattern strings.Builder
 	for i, part := range word.Parts {
 		switch part := part.(type) {
 		case *syntax.Lit:
 			if i == 0 && strings.HasPrefix(part.Value, "~") {
-				return source(line, word), false
+				return source(line, word), false, false
 			}
 			b.WriteString(unescape(escaped(), part.Value))
 			pattern.WriteString(part.Value)
@@ -78,21 +80,21 @@ func literal(line string, word *syntax.Word) (text string, static bool) {
 			for _, inner := range part.Parts {
 				lit, ok := inner.(*syntax.Lit)
 				if !ok {
-					return source(line, word), false
+					return source(line, word), false, false
 				}
 				value := unescape(escapedQuoted(), lit.Value)
 				b.WriteString(value)
 				pattern.WriteString(quotePattern(value))
 			}
 		default:
-			return source(line, word), false
+			return source(line, word), false, false
 		}
 	}
 	if strings.ContainsAny(escaped().ReplaceAllString(pattern.String(), ""), "*?[") {
 		matches, _ := filepath.Glob(pattern.String()) // a bad pattern is a plain word
-		return b.String(), len(matches) == 0
+		return b.String(), len(matches) == 0, true
 	}
-	return b.String(), true
+	return b.String(), true, false
 }
 
 func unescape(pattern *regexp.Regexp, text string) string {

@@ -35,7 +35,7 @@ func TestSplit(t *testing.T) {
 		{`'/de[v]' "/de*" /de\*`, true, []string{"/de[v]", "/de*", "/de*"}},
 		{``, true, nil},
 	} {
-		words, static := split(c.line)
+		words, static, _ := split(c.line)
 		if static != c.static || !slices.Equal(words, c.words) {
 			t.Errorf("%s: %q, %v", c.line, words, static)
 		}
