@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -19,9 +20,9 @@ const answersDir = private + "/answers"
 const (
 	// maxAnswer is more than the answer for a hundred thousand steps takes, in bytes.
 	maxAnswer = 256 << 20
-	// answerAge is how long an answer is kept: by then make was run again, or its directory is
-	// not used any more.
-	answerAge = 7 * 24 * time.Hour
+	// maxAnswers is how many are kept: one for each Makefile and each set of options that
+	// somebody goes back to.
+	maxAnswers = 16
 )
 
 // Answer returns what KeepAnswer has kept under a name. It refuses a file that another user can
@@ -55,9 +56,9 @@ func (ws *Workspace) Answer(key string) ([]byte, error) {
 	return data, nil
 }
 
-// KeepAnswer keeps data under a name, for a week, in place of what was there. Only the caller
-// can read or write the file. It is replaced by a rename and not synced, and no lock is taken:
-// of several that are kept at once, the last one stays.
+// KeepAnswer keeps data under a name, in place of what was there, and removes the oldest answers
+// if there are many. Only the caller can read or write the file. It is replaced by a rename and
+// not synced, and no lock is taken: of several that are kept at once, the last one stays.
 func (ws *Workspace) KeepAnswer(key string, data []byte) error {
 	if err := ws.ensure(answersDir); err != nil {
 		return err
@@ -78,13 +79,22 @@ func (ws *Workspace) KeepAnswer(key string, data []byte) error {
 	return os.Rename(f.Name(), ws.path(answersDir, key))
 }
 
-// forgetAnswers removes old answers, and what a process that was killed has left.
+// forgetAnswers makes room for one more. What a process that was killed has left counts, too.
 func (ws *Workspace) forgetAnswers() {
 	entries, _ := os.ReadDir(ws.path(answersDir))
-	for _, e := range entries {
-		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > answerAge {
-			os.Remove(ws.path(answersDir, e.Name()))
+	if len(entries) < maxAnswers {
+		return
+	}
+	age := func(e fs.DirEntry) time.Time {
+		info, err := e.Info()
+		if err != nil {
+			return time.Time{}
 		}
+		return info.ModTime()
+	}
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return age(a).Compare(age(b)) })
+	for _, e := range entries[:len(entries)-maxAnswers+1] {
+		os.Remove(ws.path(answersDir, e.Name()))
 	}
 }
 

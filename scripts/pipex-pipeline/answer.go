@@ -134,22 +134,12 @@ func question(m *makefile, l *looker) (string, error) {
 
 var jobserver = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(` ?--jobserver-(auth|fds)=\S+`) })
 
-// answerName is the name of the answer for the directory in which make runs.
-func answerName() (string, error) {
-	dir, err := os.Getwd()
-	return fmt.Sprintf("%x", sha256.Sum256([]byte(dir))), err
-}
-
 // answered returns the rules that were the answer to a question last time, if they would be now.
 func (l *looker) answered(question, tally string) (rules string, ok bool) {
 	if l.ws == nil {
 		return "", false
 	}
-	name, err := answerName()
-	if err != nil {
-		return "", false
-	}
-	data, err := l.ws.Answer(name)
+	data, err := l.ws.Answer(question)
 	if err != nil {
 		return "", false
 	}
@@ -220,9 +210,7 @@ func (l *looker) keep(question, tally, rules string) {
 	for s := range l.sights.seen {
 		a.seen = append(a.seen, s)
 	}
-	if name, err := answerName(); err == nil {
-		l.ws.KeepAnswer(name, a.encode())
-	}
+	l.ws.KeepAnswer(question, a.encode())
 }
 
 func (a *answer) encode() []byte {
