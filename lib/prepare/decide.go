@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"time"
 
 	"pipex/lib/internal/containerd"
 	"pipex/lib/internal/endpoint"
@@ -121,10 +122,30 @@ func (d *decision) findWorkspace(context.Context) error {
 	return err
 }
 
+// atOnce is how long findHost may take to notice that it must end.
+const atOnce = time.Second
+
+// findHost maps the caller and pins the mounts and sources. It returns when ctx ends, even if a file
+// server does not answer; then a goroutine stays until it does.
+func (d *decision) findHost(ctx context.Context) error {
+	done := make(chan error, 1)
+	go func() { done <- d.readHost(ctx) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(atOnce):
+		return ctx.Err()
+	}
+}
+
 func (d *decision) findLimits(context.Context) error { return oci.CheckLimits(d.spec.Pin().Limits) }
 
-// findHost maps the caller and pins the mounts and sources.
-func (d *decision) findHost(ctx context.Context) (err error) {
+func (d *decision) readHost(ctx context.Context) (err error) {
 	// With a rootless containerd, root of a container is always the caller.
 	if d.spec.Userns && !userns.Inside() {
 		if d.users, err = userns.Map(d.Caller.UID, d.Caller.GID); err != nil {
