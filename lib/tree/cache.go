@@ -1,7 +1,6 @@
 package tree
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -32,7 +31,7 @@ type Cache struct {
 	fresh []byte    // the records of the last scan; nil if none succeeded or they are those of known
 	since time.Time // files that changed later are not stored
 
-	inventory []byte // of the last scan, if there can be one
+	inventory *inventoryWriter // of the last scan, if there can be one
 }
 
 // stamp identifies an unchanged file: device, inode, size, mtime and ctime in seconds and
@@ -135,18 +134,14 @@ func (c *Cache) Save() error {
 		}
 		c.known, c.fresh = newSums(c.fresh), nil
 	}
-	if c.inventory == nil {
-		return nil
+	if file := inventoryFile(filepath.Dir(c.file), c.dir); c.inventory != nil && !c.inventory.is(file) {
+		return c.write(file, c.inventory.head, c.inventory.data)
 	}
-	file := inventoryFile(filepath.Dir(c.file), c.dir)
-	if old, err := os.ReadFile(file); err == nil && bytes.Equal(old, c.inventory) {
-		return nil
-	}
-	return c.write(file, c.inventory)
+	return nil
 }
 
 // write replaces a file.
-func (c *Cache) write(file string, data []byte) (err error) {
+func (c *Cache) write(file string, parts ...[]byte) (err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("cannot save the hash cache of %q: %w", c.dir, err)
@@ -160,7 +155,11 @@ func (c *Cache) write(file string, data []byte) (err error) {
 		return err
 	}
 	defer os.Remove(f.Name())
-	_, err = f.Write(data)
+	for _, part := range parts {
+		if err == nil {
+			_, err = f.Write(part)
+		}
+	}
 	if closeErr := f.Close(); err == nil {
 		err = closeErr
 	}

@@ -47,21 +47,24 @@ const (
 	ownEntry     = 'o' // a directory that was left out must still be left out
 )
 
-// inventory returns an inventory of what a scan has seen, or nil if a later change might not show:
-// if anything has changed less than racy before the scan, if a file's size is not what was read, or if
-// the file system may not set a directory's times when its names change, as procfs, FAT and some FUSE
-// file systems do not. Network file systems may, but ask the server only every few seconds.
-func (s *scan) inventory(root string, top *listing[sighting], t *Tree) []byte {
+// inventory makes an inventory of what a scan has seen. It returns nil if a later change might not show:
+// if anything has changed less than racy before the scan, if a file's size is not what was read, if there
+// is another file system below, or if the file system may not set a directory's times when its names
+// change, as procfs, FAT, some FUSE file systems, and overlays of a directory that has changed. Network
+// file systems ask the server only every few seconds.
+func (s *scan) inventory(root string, top *listing[sighting], t *Tree) *inventoryWriter {
 	if !keepsTimes(root) || top.below[0] == nil {
 		return nil
 	}
 	w := &inventoryWriter{cache: s.cache, dev: top.found[0].dev}
+	w.data = make([]byte, 0, len(t.Entries)*(2+expectedPath+stampSize))
 	if !w.directory(&top.found[0], top.below[0]) {
 		return nil
 	}
 	w.cut()
 	t.digest = t.Digest()
-	return w.encode(t.digest)
+	w.end(t.digest)
+	return w
 }
 
 // keepsTimes reports whether dir is on a file system that sets mtime and ctime of a directory
@@ -78,9 +81,10 @@ func keepsTimes(dir string) bool {
 type inventoryWriter struct {
 	cache *Cache
 	dev   uint64 // of the root: keepsTimes has been asked about it only
+	head  []byte
 	table []byte
-	data  []byte
-	from  int // where the segment begins
+	data  []byte // the segments
+	from  int    // where the last one begins
 }
 
 // directory adds a directory and what is below it.
@@ -158,15 +162,34 @@ func (w *inventoryWriter) cut() {
 	w.from = len(w.data)
 }
 
-func (w *inventoryWriter) encode(digest string) []byte {
-	raw, err := hex.DecodeString(strings.TrimPrefix(digest, "sha256:"))
-	if err != nil || len(raw) != sha256.Size {
-		return nil
+// end makes what stands before the segments.
+func (w *inventoryWriter) end(digest string) {
+	raw, _ := hex.DecodeString(strings.TrimPrefix(digest, "sha256:"))
+	w.head = binary.LittleEndian.AppendUint32([]byte(inventoryHeader), uint32(len(w.table)/8))
+	w.head = append(append(w.head, raw...), w.table...)
+	sum := sha256.Sum256(w.head)
+	w.head = append(w.head, sum[:]...)
+}
+
+// is reports whether a file has this inventory.
+func (w *inventoryWriter) is(file string) bool {
+	f, err := openPlain(file)
+	if err != nil {
+		return false
 	}
-	head := binary.LittleEndian.AppendUint32([]byte(inventoryHeader), uint32(len(w.table)/8))
-	head = append(append(head, raw...), w.table...)
-	sum := sha256.Sum256(head)
-	return slices.Concat(head, sum[:], w.data)
+	defer f.Close()
+	buffer := make([]byte, segmentSize)
+	for _, part := range [][]byte{w.head, w.data} {
+		for len(part) > 0 {
+			n, _ := f.Read(buffer[:min(len(buffer), len(part))])
+			if n == 0 || !bytes.Equal(buffer[:n], part[:n]) {
+				return false
+			}
+			part = part[n:]
+		}
+	}
+	n, _ := f.Read(buffer)
+	return n == 0
 }
 
 // inventory is an inventory that was opened.
@@ -183,7 +206,7 @@ type segment struct {
 
 // openInventory opens an inventory, if there is a complete one of that name.
 func openInventory(name string) (*inventory, bool) {
-	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
+	f, err := openPlain(name)
 	if err != nil {
 		return nil, false
 	}
@@ -193,6 +216,11 @@ func openInventory(name string) (*inventory, bool) {
 		return nil, false
 	}
 	return inv, true
+}
+
+// openPlain opens a file that may be something else by now.
+func openPlain(name string) (*os.File, error) {
+	return os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
 }
 
 func (inv *inventory) readHead() bool {

@@ -242,7 +242,11 @@ func TestDamagedInventory(t *testing.T) {
 		if _, is := Unchanged(context.Background(), caches, dir); is {
 			t.Error("a FIFO was read")
 		}
+		rescan(t, caches, dir)
 	})
+	if !unchanged(t, caches, dir) {
+		t.Error("the FIFO was not replaced")
+	}
 }
 
 // What the options leave out or refuse is as with a scan.
