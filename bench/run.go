@@ -46,11 +46,12 @@ func run(ctx context.Context, o options, names []string) (err error) {
 	if err != nil {
 		return err
 	}
-	if o.with != "" {
-		for i, from := range []*string{&o.bin, &o.with} {
-			if *from, err = alike(*from, filepath.Join(dir, fmt.Sprintf("bin%d", i))); err != nil {
-				return errors.Join(err, os.RemoveAll(dir))
-			}
+	for i, from := range []*string{&o.bin, &o.with} {
+		if *from == "" {
+			continue
+		}
+		if *from, err = alike(*from, filepath.Join(dir, fmt.Sprint(i))); err != nil {
+			return errors.Join(err, os.RemoveAll(dir))
 		}
 	}
 	s := &site{options: o, ctx: ctx, meter: meter, bin: binaries(o.bin), said: map[string]bool{}, usable: map[string]bool{}}
@@ -60,7 +61,7 @@ func run(ctx context.Context, o options, names []string) (err error) {
 		s.meter.End() // an interrupted command's reaper needs containerd
 		err = errors.Join(err, s.forget(), s.call("", "pipex-containerd", "stop", "--purge", home), os.RemoveAll(dir))
 	}()
-	if err := s.environment(); err != nil {
+	if err := s.environment(filepath.Join(dir, "peers")); err != nil {
 		return err
 	}
 	if err := s.start(home); err != nil {
@@ -111,27 +112,4 @@ func (s *site) measure(dir string, r row) (figures []report.Figure, err error) {
 		figures = append(figures, f...)
 	}
 	return figures, nil
-}
-
-// alike copies a directory of binaries and returns the copy. How a file was written decides how
-// it lies in the kernel's memory: one that a linker has just written needs a millisecond more to
-// start than a copy of it.
-func alike(from, to string) (string, error) {
-	files, err := os.ReadDir(from)
-	if err == nil {
-		err = os.Mkdir(to, 0o777)
-	}
-	for _, f := range files {
-		if err != nil {
-			break
-		}
-		if !f.Type().IsRegular() {
-			continue
-		}
-		var data []byte
-		if data, err = os.ReadFile(filepath.Join(from, f.Name())); err == nil {
-			err = os.WriteFile(filepath.Join(to, f.Name()), data, 0o777)
-		}
-	}
-	return to, err
 }

@@ -43,8 +43,9 @@ func (b binaries) verb(name string) string {
 func (b binaries) path() string { return "PATH=" + string(b) + ":" + os.Getenv("PATH") }
 
 // environment is what commands see besides the caller's variables. Settings of the caller's
-// own, of pipex and make, would change what is measured.
-func (s *site) environment() error {
+// own, of pipex and make, would change what is measured. Containerd's programs are copied into
+// the directory peers.
+func (s *site) environment(peers string) error {
 	for _, v := range os.Environ() {
 		name, _, _ := strings.Cut(v, "=")
 		if strings.HasPrefix(name, "PIPEX_") && name != "PIPEX_UPSTREAM" || strings.HasPrefix(name, "MAKE") || name == "MFLAGS" || strings.HasPrefix(name, "GIT_") {
@@ -56,7 +57,10 @@ func (s *site) environment() error {
 		return err
 	}
 	// Without Debian's /usr/sbin in it, PATH has no runc.
-	os.Setenv("PATH", strings.Join([]string{string(s.bin), scripts, os.Getenv("PATH"), "/usr/sbin", "/sbin"}, ":"))
+	os.Setenv("PATH", strings.Join([]string{string(s.bin), scripts, peers, os.Getenv("PATH"), "/usr/sbin", "/sbin"}, ":"))
+	if err := alikePeers(peers); err != nil {
+		return err
+	}
 	os.Setenv("MAKEFLAGS", "-I"+scripts)
 	os.Setenv("LC_ALL", "C")
 	return nil

@@ -44,5 +44,8 @@ func (s *site) bare() (string, error) {
 	if err := os.WriteFile(file, []byte(source), 0o666); err != nil {
 		return "", err
 	}
-	return program, s.call(s.dir, "env", "CGO_ENABLED=0", "go", "build", "-trimpath", "-ldflags=-s -w", "-o", program, file)
+	if err := s.call(s.dir, "env", "CGO_ENABLED=0", "go", "build", "-trimpath", "-ldflags=-s -w", "-o", program, file); err != nil {
+		return "", err
+	}
+	return program, rewrite(program)
 }
