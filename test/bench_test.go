@@ -15,6 +15,7 @@ import (
 // The bench is for people to look at: what is tested is that each row runs, and that nothing
 // is left behind. No time is judged.
 func TestBench(t *testing.T) {
+	t.Parallel()
 	cmd, temporary := bench(t, "-short")
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
@@ -35,6 +36,7 @@ func TestBench(t *testing.T) {
 }
 
 func TestBenchInterrupted(t *testing.T) {
+	t.Parallel()
 	cmd, temporary := bench(t, "parallel")
 	errs := filepath.Join(t.TempDir(), "errs")
 	f, err := os.Create(errs)

@@ -8,6 +8,7 @@ import (
 
 // A step asks containerd no more than it needs: each call delays it.
 func TestCallsOfAStep(t *testing.T) {
+	t.Parallel()
 	b := newWorkbench(t, t.TempDir())
 	b.must("pipex-prepare", "--image", "busybox", "--", "true") // adopts the image
 	b.idle()

@@ -46,7 +46,7 @@ func capture(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // eventually COMMAND...: tries the command until it succeeds, or with ! until it
-// fails, for 10 s; it is bin/eventually, which the scripts' shell commands call too.
+// fails, for 30 s; it is bin/eventually, which the scripts' shell commands call too.
 func eventually(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) == 0 {
 		ts.Fatalf("usage: eventually command...")

@@ -26,6 +26,7 @@ func options(text string) []string {
 // Every option of a verb is on its page or on that of all verbs, and no page
 // has an option that its verb has not.
 func TestPagesHaveTheVerbsOptions(t *testing.T) {
+	t.Parallel()
 	onPage := func(name string) []string {
 		page, err := os.ReadFile(filepath.Join("../docs", name+".md"))
 		if err != nil {

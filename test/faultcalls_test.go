@@ -132,9 +132,11 @@ var unrelated = []string{"execve", "mmap", "epoll_create1", "epoll_ctl", "epoll_
 // A verb that is killed at, or gets an error from, any of its calls on files
 // leaves nothing half done, and works when it is called again.
 func TestFaultAtEachCall(t *testing.T) {
-	random := dice(t)
+	t.Parallel()
 	for _, s := range scenarios {
 		t.Run(s.verb, func(t *testing.T) {
+			t.Parallel()
+			random := dice(t)
 			b := newWorkbench(t, t.TempDir())
 			b.index()
 			verb := func(operands []string) []string {

@@ -18,14 +18,22 @@ import (
 // any more, a step runs once at most. There are so few contents that each comes back often,
 // and finds what was filed under it.
 func TestFaultEdits(t *testing.T) {
-	t.Run("nanoseconds", func(t *testing.T) { testEdits(t, t.TempDir(), times(12, 500)) })
+	t.Parallel()
+	t.Run("nanoseconds", func(t *testing.T) {
+		t.Parallel()
+		testEdits(t, t.TempDir(), times(12, 500))
+	})
 	// Here a file that is changed twice within a second has the same times after that.
-	t.Run("seconds", func(t *testing.T) { testEdits(t, mounted(t, 64<<20, "-I", "128"), times(4, 100)) })
+	t.Run("seconds", func(t *testing.T) {
+		t.Parallel()
+		testEdits(t, mounted(t, 64<<20, "-I", "128"), times(4, 100))
+	})
 }
 
 // A file that is edited and changed back within the second in which it was last changed has
 // the times that it had. So the step starts only when that second is over.
 func TestFaultUndoneWithinASecond(t *testing.T) {
+	t.Parallel()
 	b := newWorkbench(t, mounted(t, 64<<20, "-I", "128"))
 	file := filepath.Join(b.dir, "f")
 	write := func(text string) {

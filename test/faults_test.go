@@ -35,6 +35,7 @@ func dice(t *testing.T) *rand.Rand {
 // A verb that is killed at any moment leaves a workspace in which every verb
 // works, and nothing that prune --staging does not find.
 func TestFaultKilled(t *testing.T) {
+	t.Parallel()
 	random := dice(t)
 	b := newWorkbench(t, t.TempDir())
 	const step = "step"
@@ -93,6 +94,7 @@ func TestFaultKilled(t *testing.T) {
 // pipex-rm that is killed at any moment leaves a workspace in which every verb works, or
 // none, and nothing that another pipex-rm and a prune of the workspace beside it do not find.
 func TestFaultKilledRemoval(t *testing.T) {
+	t.Parallel()
 	random := dice(t)
 	b := newWorkbench(t, t.TempDir())
 	b.must("pipex-prepare", "--run-id", "kept")
@@ -139,6 +141,7 @@ func TestFaultKilledRemoval(t *testing.T) {
 // A pipex-shell that is killed at any moment has not changed the run that it looks at, and
 // leaves nothing that prune does not find.
 func TestFaultShellKilled(t *testing.T) {
+	t.Parallel()
 	random := dice(t)
 	b := newWorkbench(t, t.TempDir())
 	for i := range times(8, 200) {

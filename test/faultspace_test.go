@@ -84,8 +84,10 @@ func free(t *testing.T, filler string) {
 // once there is, everything goes on from where it was. Nothing is lost; discard
 // and prune, which make room, work on the full disk.
 func TestFaultFullDisk(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{"tmpfs", "ext4"} {
 		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
 			dir := small(t, kind)
 			b := newWorkbench(t, dir)
 			refused := func(args ...string) {
@@ -167,8 +169,10 @@ func TestFaultFullDisk(t *testing.T) {
 // A step that fills the disk with what it prints is not stopped by that and does not wait
 // for ever: what the log has no room for is still passed on.
 func TestFaultFullLog(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{"tmpfs", "ext4"} {
 		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
 			b := newWorkbench(t, small(t, kind))
 			run := b.must("pipex-prepare", "--image", "busybox", "--", "sh", "-c",
 				"head -c 16m /dev/zero | tr '\\000' x; echo; echo the last line; echo an error >&2; exit 3")
@@ -197,6 +201,7 @@ func TestFaultFullLog(t *testing.T) {
 // The same if exec was killed before the disk was full: the next one reads what the shim
 // cannot write. A program that opens and closes a log changes nothing.
 func TestFaultFullLogAttach(t *testing.T) {
+	t.Parallel()
 	b := newWorkbench(t, small(t, "tmpfs"))
 	run := b.must("pipex-prepare", "--image", "busybox", "--", "sh", "-c",
 		"echo begun; until [ -e /output/go ]; do sleep 0.1; done; head -c 16m /dev/zero | tr '\\000' x; echo; echo the last line; exit 3")
@@ -230,6 +235,7 @@ func TestFaultFullLogAttach(t *testing.T) {
 
 // A terminal whose output finds no room ends, and does not hang.
 func TestFaultFullTerminal(t *testing.T) {
+	t.Parallel()
 	b := newWorkbench(t, small(t, "tmpfs"))
 	run := b.must("pipex-prepare", "--image", "busybox", "--", "true")
 	status, out, _ := b.call("script", "-qec", "pipex-exec -t "+run+" -- sh -c 'trap \"\" HUP; seq 1000000; sleep 60'", "/dev/null")
@@ -242,6 +248,7 @@ func TestFaultFullTerminal(t *testing.T) {
 
 // What is reserved for a full disk is given back.
 func TestFaultReserved(t *testing.T) {
+	t.Parallel()
 	b := newWorkbench(t, small(t, "ext4"))
 	run := b.must("pipex-prepare", "--image", "busybox", "--", "echo", "x")
 	b.must("pipex-exec", run)
@@ -335,6 +342,7 @@ func TestFaultConcurrentPipelines(t *testing.T) {
 
 // Sixteen processes give one step its name at once.
 func TestFaultOneStepManyLinks(t *testing.T) {
+	t.Parallel()
 	b := newWorkbench(t, t.TempDir())
 	for i := range 16 {
 		published(b, fmt.Sprint("run", i))

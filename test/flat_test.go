@@ -45,6 +45,7 @@ func (b *workbench) effortOf(args ...string) (e effort) {
 // Every verb, and every way to name a run, asks as much of the file system in a workspace of
 // many runs and steps as in a small one. Lists of runs and steps grow, of course.
 func TestFlat(t *testing.T) {
+	t.Parallel()
 	small, large := crowded(t, 20, 5), crowded(t, 2000, 500)
 	for _, c := range []struct {
 		what string

@@ -166,6 +166,7 @@ func output(name string, args ...string) (string, error) {
 var needy = regexp.MustCompile(`image|containerd|examples|\b(ctr|owned|discard|prune)\b`)
 
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	const dir = "../testdata/scripts"
 	testscript.Run(t, testscript.Params{
 		Dir:                 dir,

@@ -49,6 +49,7 @@ func openRun(t *testing.T, ws *pipex.Workspace, script string) pipex.Run {
 // The zero Exec runs the command without input, and discards what it writes, more than a
 // pipe holds, but for the logs.
 func TestLibraryExecOfZeroOptions(t *testing.T) {
+	t.Parallel()
 	ws := library(t)
 	r := openRun(t, ws, `cat; seq 100000; seq 100000 >&2; exit 7`)
 	if status, err := ws.Exec(t.Context(), r.ID, pipex.Exec{}); status != 7 || err != nil {
@@ -76,6 +77,7 @@ func TestLibraryExecOfZeroOptions(t *testing.T) {
 
 // A Shell sees what the run wrote, and the zero one executes sh without input.
 func TestLibraryShell(t *testing.T) {
+	t.Parallel()
 	ws := library(t)
 	r := openRun(t, ws, `echo x >/output/f; exit 7`)
 	if status, err := ws.Exec(t.Context(), r.ID, pipex.Exec{}); status != 7 || err != nil {

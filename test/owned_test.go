@@ -16,7 +16,7 @@ import (
 
 // limit is how long a test waits for something to become true, every pause anew.
 const (
-	limit = 10 * time.Second
+	limit = 30 * time.Second
 	pause = 50 * time.Millisecond
 )
 
@@ -30,7 +30,7 @@ func within(limit time.Duration, holds func() bool) bool {
 	return true
 }
 
-// owned N: within 10 s so many ids own something in containerd on behalf of the
+// owned N: within 30 s so many ids own something in containerd on behalf of the
 // script's workspaces.
 func owned(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {

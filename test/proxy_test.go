@@ -63,6 +63,7 @@ func leaseNames(t *testing.T, ctx context.Context) (names []string) {
 // Whatever is passed on arrives as it would without a proxy: large messages and
 // streams both ways, metadata, and errors with code and words.
 func TestProxyPassesOn(t *testing.T) {
+	t.Parallel()
 	p, socket := between(t)
 	ctx, cancel := context.WithTimeout(namespaces.WithNamespace(context.Background(), "proxy-passes-on"), time.Minute)
 	defer cancel()
@@ -98,6 +99,7 @@ func TestProxyPassesOn(t *testing.T) {
 // A fault strikes the call that it is for and no other; whether containerd has done
 // what it was asked is as the fault's moment says.
 func TestProxyBreaks(t *testing.T) {
+	t.Parallel()
 	p, socket := between(t)
 	ctx, cancel := context.WithTimeout(namespaces.WithNamespace(context.Background(), "proxy-breaks"), time.Minute)
 	defer cancel()
@@ -160,6 +162,7 @@ func TestProxyBreaks(t *testing.T) {
 // A cut connection ends the calls of its own client, and no other's; the client
 // may come back.
 func TestProxyCutsOneClient(t *testing.T) {
+	t.Parallel()
 	p, socket := between(t)
 	ctx, cancel := context.WithTimeout(namespaces.WithNamespace(context.Background(), "proxy-cuts"), time.Minute)
 	defer cancel()
@@ -193,6 +196,7 @@ func TestProxyCutsOneClient(t *testing.T) {
 // During strikes a call that containerd is still at: this one has no answer before
 // something happens.
 func TestProxyBreaksDuring(t *testing.T) {
+	t.Parallel()
 	p, socket := between(t)
 	ctx, cancel := context.WithTimeout(namespaces.WithNamespace(context.Background(), "proxy-during"), time.Minute)
 	defer cancel()

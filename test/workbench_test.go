@@ -30,7 +30,7 @@ func newWorkbench(t *testing.T, dir string) *workbench {
 	t.Helper()
 	b := &workbench{
 		T: t, dir: dir, address: containerd(t), sockets: shimSockets(),
-		namespace: "faults-" + strings.ToLower(filepath.Base(t.Name())),
+		namespace: strings.ReplaceAll(strings.ToLower(t.Name()), "/", "-"),
 	}
 	t.Cleanup(func() {
 		within(limit, func() bool {
