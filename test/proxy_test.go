@@ -194,9 +194,8 @@ func TestProxyCutsOneClient(t *testing.T) {
 }
 
 // During strikes a call that containerd is still at: this one has no answer before
-// something happens.
+// something happens. So it is not beside other tests, whose steps are events.
 func TestProxyBreaksDuring(t *testing.T) {
-	t.Parallel()
 	p, socket := between(t)
 	ctx, cancel := context.WithTimeout(namespaces.WithNamespace(context.Background(), "proxy-during"), time.Minute)
 	defer cancel()

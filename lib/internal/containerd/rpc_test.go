@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	contentapi "github.com/containerd/containerd/api/services/content/v1"
@@ -105,21 +106,40 @@ func TestCallsEndWithinTheirBound(t *testing.T) {
 
 // The calls without a bound wait as long as the caller does.
 func TestUnboundedCallsWait(t *testing.T) {
-	c, _ := peer(t, silent)
-	ctx, cancel := context.WithTimeout(t.Context(), 4*short)
-	defer cancel()
-	took, err := timed(t, func() error {
-		_, err := tasksapi.NewTasksClient(c.Conn).Wait(ctx, &tasksapi.WaitRequest{})
-		return err
+	reached := make(chan struct{}, 100)
+	c, _ := peer(t, func(s grpc.ServerStream) error {
+		reached <- struct{}{}
+		return silent(s)
 	})
-	if took < 4*short || status.Code(err) != codes.DeadlineExceeded {
-		t.Errorf("after %s: %v", took, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() {
+		_, err := tasksapi.NewTasksClient(c.Conn).Wait(ctx, &tasksapi.WaitRequest{})
+		ended <- err
+	}()
+	<-reached
+	for range 2 { // each begins later, and ends at its bound
+		if _, err := timed(t, func() error { return drop(t.Context(), c) }); err == nil {
+			t.Error("a call without an answer succeeds")
+		}
+	}
+	select {
+	case err := <-ended:
+		t.Errorf("it has ended: %v", err)
+		return
+	default:
+	}
+	cancel()
+	if _, err := timed(t, func() error { return <-ended }); status.Code(err) != codes.Canceled {
+		t.Error(err)
 	}
 }
 
 // A caller who gives up is told that, and not that containerd is late.
 func TestTheCallersOwnEnd(t *testing.T) {
 	c, _ := peer(t, silent)
+	c.patience = long // a slow machine must not reach both ends at once
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	soon, cancel := context.WithTimeout(t.Context(), short/2)
@@ -134,26 +154,44 @@ func TestTheCallersOwnEnd(t *testing.T) {
 	}
 }
 
-// A stream may take longer than the bound, as long as each answer comes within it.
+// A stream may take longer than the bound, as long as each answer comes within it. Here the
+// clock is synctest's, so the result does not depend on the machine's load.
 func TestStreamsAreBoundedByTheAnswer(t *testing.T) {
-	const answers = 6
-	c, _ := peer(t, func(s grpc.ServerStream) error {
-		for range answers {
-			time.Sleep(short / 3)
-			if err := s.SendMsg(new(emptypb.Empty)); err != nil {
-				return err
+	synctest.Test(t, func(t *testing.T) {
+		const answers = 6
+		c := &Client{address: "a", patience: short}
+		open := func(ctx context.Context, _ *grpc.StreamDesc, _ *grpc.ClientConn, _ string, _ ...grpc.CallOption) (grpc.ClientStream, error) {
+			return &slow{ctx: ctx, each: short / 3, left: answers}, nil
+		}
+		began := time.Now()
+		s, err := c.stream(t.Context(), new(grpc.StreamDesc), nil, "/service/method", open)
+		n := 0
+		for err == nil {
+			if err = s.RecvMsg(new(emptypb.Empty)); err == nil {
+				n++
 			}
 		}
-		return silent(s)
+		if took := time.Since(began); n != answers || took != answers*short/3+short || !strings.Contains(err.Error(), "has not answered") {
+			t.Errorf("%d answers in %s: %v", n, took, err)
+		}
 	})
-	var n int
-	took, err := timed(t, func() (err error) {
-		n, err = readTo(t.Context(), c)
-		return err
-	})
-	if n != answers || took < 2*short || err == nil || !strings.Contains(err.Error(), "has not answered") {
-		t.Errorf("%d answers in %s: %v", n, took, err)
+}
+
+// slow is a stream whose answers take a while each. After the last it waits for its context.
+type slow struct {
+	grpc.ClientStream
+	ctx  context.Context
+	each time.Duration
+	left int
+}
+
+func (s *slow) RecvMsg(any) error {
+	if s.left--; s.left < 0 {
+		<-s.ctx.Done()
+		return status.FromContextError(s.ctx.Err()).Err()
 	}
+	time.Sleep(s.each)
+	return nil
 }
 
 // What containerd itself answers keeps its code and its words.
