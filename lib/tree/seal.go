@@ -21,19 +21,20 @@ type Sealed struct {
 	// Glance is what [Glance] returns of the directory.
 	Glance string
 	dir    string
+	begun  <-chan error // the result of a first sync of the file system; nil if there was none
 }
 
 // Seal makes the files in dir read-only and returns the content of dir. Nobody may write to dir any
 // more. All regular files lose their write, setuid, setgid and sticky bits and their capabilities
 // (capabilities(7)). Directories keep their modes, so that rm -r works. Seal does not wait for the
-// disk: [Sealed.Sync] does.
+// disk, it only makes it begin: [Sealed.Sync] waits.
 //
 // Seal refuses what [Scan] refuses, special files before it changes anything, and files that are written
 // to at the same time, with [ErrChanged]. After a later error some files are sealed; sealing again does
 // no harm. Only root can seal a file that its owner may not read, or that belongs to another user,
 // unless it is sealed already. All of dir must be on one file system.
 func Seal(ctx context.Context, dir string) (*Sealed, error) {
-	_, err := walk(ctx, dir, func() visitor[struct{}] {
+	looked, err := walk(ctx, dir, func() visitor[struct{}] {
 		return func(_ context.Context, o *object) (none struct{}, err error) {
 			switch kind := o.stat.Mode & unix.S_IFMT; kind {
 			case unix.S_IFREG, unix.S_IFDIR, unix.S_IFLNK:
@@ -46,13 +47,17 @@ func Seal(ctx context.Context, dir string) (*Sealed, error) {
 	if err != nil {
 		return nil, err
 	}
+	s := &Sealed{dir: dir}
+	if looked.count() > fewObjects {
+		s.begin()
+	}
 	seen, err := walk(ctx, dir, func() visitor[sealed] {
 		return (&sealer{gatherer{scan: new(scan), hash: sha256.New()}}).visit
 	})
 	if err != nil {
 		return nil, err
 	}
-	s := &Sealed{Tree: &Tree{Entries: make([]Entry, 0, seen.count())}, dir: dir}
+	s.Tree = &Tree{Entries: make([]Entry, 0, seen.count())}
 	linked := false
 	seen.each(func(is *sealed) {
 		s.Entries = append(s.Entries, is.entry())

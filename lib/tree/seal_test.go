@@ -51,6 +51,22 @@ func TestSeal(t *testing.T) {
 	}
 }
 
+// Linux reports a write error once, so the sync that begins while files are hashed may be the one that
+// gets it.
+func TestSyncReturnsTheErrorOfTheFirstSync(t *testing.T) {
+	dir := t.TempDir()
+	for i := range fewObjects {
+		plant(t, dir, map[string]string{fmt.Sprint(i): "x"})
+	}
+	s, err := Seal(t.Context(), dir)
+	ok(t, err)
+	ok(t, <-s.begun)
+	failed := make(chan error, 1)
+	failed <- unix.EIO
+	s.begun = failed
+	is(t, s.Sync(t.Context()), unix.EIO)
+}
+
 func TestSealIgnoresWhereLinksLead(t *testing.T) {
 	dir, outside := t.TempDir(), t.TempDir()
 	plant(t, outside, map[string]string{"f": "1"})

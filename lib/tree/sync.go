@@ -2,6 +2,7 @@ package tree
 
 import (
 	"context"
+	"errors"
 	"io/fs"
 
 	"golang.org/x/sync/errgroup"
@@ -13,11 +14,20 @@ import (
 // file system.
 const fewObjects = 64
 
+// begin starts to write out what will be synced as a file system, so that the disk writes while files
+// are hashed. [Sealed.Sync] waits for that, and then writes out what sealing has changed. It also returns
+// the error of the first sync: Linux reports a write error once, so the second one may succeed.
+func (s *Sealed) begin() {
+	result := make(chan error, 1)
+	go func() { result <- syncAround(s.dir) }()
+	s.begun = result
+}
+
 // Sync makes contents, names and modes of a sealed directory survive power loss, except the name of the
 // directory itself: the caller syncs its parent directory.
 func (s *Sealed) Sync(ctx context.Context) error {
-	if len(s.Entries) > fewObjects {
-		return syncAround(s.dir)
+	if s.begun != nil {
+		return errors.Join(<-s.begun, syncAround(s.dir))
 	}
 	var all errgroup.Group // a disk takes as long for one of them as for all at once
 	_, err := walk(ctx, s.dir, func() visitor[struct{}] {
