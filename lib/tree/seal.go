@@ -8,8 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// largeFile is from which size on, in bytes, a file that is to be sealed is written to disk while it is
-// hashed. For smaller files, another system call costs more than that saves.
+// largeFile is from which size on, in bytes, a file is read by one goroutine and hashed by another, and
+// one that is to be sealed is written to disk at the same time. For smaller files that costs more than it
+// saves.
 const largeFile = 1 << 20
 
 // sealedBits are the permissions that a sealed file may have.
@@ -109,7 +110,7 @@ func (s *sealer) seal(ctx context.Context, o *object) (size int64, sum [sha256.S
 		}()
 		defer func() { <-written }()
 	}
-	if size, sum, err = s.read(ctx, fd); err != nil {
+	if size, sum, err = s.read(ctx, fd, o.stat.Size); err != nil {
 		return 0, sum, o.fail("read", err)
 	}
 	if bits := o.stat.Mode &^ unix.S_IFMT; bits&^sealedBits != 0 {

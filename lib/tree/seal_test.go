@@ -1,9 +1,11 @@
 package tree
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
@@ -65,6 +67,30 @@ func TestSyncReturnsTheErrorOfTheFirstSync(t *testing.T) {
 	failed <- unix.EIO
 	s.begun = failed
 	is(t, s.Sync(t.Context()), unix.EIO)
+}
+
+// A large file is hashed by pieces that another goroutine reads.
+func TestLargeFilesHaveTheirSums(t *testing.T) {
+	dir := t.TempDir()
+	names := map[string]string{}
+	for _, more := range []int{-1, 0, 1, 128 << 10, 128<<10 + 1, 5<<20 + 3} {
+		content := make([]byte, largeFile+more)
+		rand.NewChaCha8([32]byte{1}).Read(content)
+		names[fmt.Sprint("f", more)] = string(content)
+	}
+	plant(t, dir, names)
+	sealed, err := sealTree(dir)
+	ok(t, err)
+	for of, entries := range map[string][]Entry{"Scan": scan1(t, dir).Entries, "Seal": sealed.Entries} {
+		if len(entries) != len(names)+1 {
+			t.Errorf("%s finds %d entries, want %d", of, len(entries), len(names)+1)
+		}
+		for _, e := range entries[1:] {
+			if content := names[e.Path]; e.Sum != sha256.Sum256([]byte(content)) || e.Size != int64(len(content)) {
+				t.Errorf("%s: %q has %d bytes and the sum %x, which is not that of its %d bytes", of, e.Path, e.Size, e.Sum, len(content))
+			}
+		}
+	}
 }
 
 func TestSealIgnoresWhereLinksLead(t *testing.T) {
