@@ -268,3 +268,31 @@ func TestFaultRemovalFails(t *testing.T) {
 		})
 	}
 }
+
+// Prune waits for a containerd that hangs as long as for one call, however many notes it has
+// to work off there.
+func TestFaultNotesOfHungContainerd(t *testing.T) {
+	b := newWorkbench(t, t.TempDir())
+	p, socket := between(t)
+	through := *b
+	through.address = socket
+	b.must("pipex-prepare", "--run-id", "r")
+	b.must("mkdir", b.path(".pipex", "reap"))
+	for i := range 8 {
+		note := fmt.Sprintf(`{"id": "x%d", "address": %q, "namespace": "n", "snapshotter": "overlayfs", "patience": 500000000}`, i, socket)
+		if err := os.WriteFile(b.path(".pipex", "reap", fmt.Sprintf("x%d.all", i)), []byte(note), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.Break(1, proxy.Fault{Action: proxy.Hang, Lasting: true})
+	status, _, stderr := through.call("pipex-prune", "--rpc-timeout", "1s")
+	removals := slices.DeleteFunc(p.Calls(), func(call string) bool { return !strings.HasSuffix(call, ".Tasks/Delete") })
+	if status == 0 || len(removals) == 0 || len(removals) > 2 || strings.Count(stderr, "has not answered") < 1 {
+		t.Errorf("status %d, calls %q: %s", status, removals, stderr)
+	}
+	p.Pass()
+	through.must("pipex-prune")
+	if left, err := os.ReadDir(b.path(".pipex", "reap")); err != nil || len(left) > 0 {
+		t.Errorf("%v, %v", left, err)
+	}
+}

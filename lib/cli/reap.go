@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -30,7 +31,7 @@ func (c *Call) Reap() {
 		return
 	}
 	cmd, err := c.pruner(context.Background(), "--reap", "--linger="+linger.String())
-	if err != nil || unix.CloseRange(3, ^uint(0)>>1, unix.CLOSE_RANGE_CLOEXEC) != nil {
+	if err != nil || keepDescriptors() != nil {
 		return
 	}
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
@@ -43,6 +44,22 @@ func (c *Call) Reap() {
 		Dir: "/", Env: cmd.Environ(), Files: []uintptr{null.Fd(), null.Fd(), null.Fd()},
 		Sys: &syscall.SysProcAttr{Setsid: true},
 	})
+}
+
+// keepDescriptors makes sure that no program that this process starts gets a descriptor above 2,
+// also not one that the process itself has got from its caller.
+func keepDescriptors() error {
+	// close_range(2) can do it since Linux 5.11, unless a container's seccomp profile is older.
+	if unix.CloseRange(3, ^uint(0)>>1, unix.CLOSE_RANGE_CLOEXEC) == nil {
+		return nil
+	}
+	open, err := os.ReadDir("/proc/self/fd")
+	for _, e := range open {
+		if fd, _ := strconv.Atoi(e.Name()); fd > 2 {
+			unix.CloseOnExec(fd)
+		}
+	}
+	return err
 }
 
 // End kills the container of an open run that the caller holds, and removes all that the run owns in

@@ -138,7 +138,7 @@ func TestReapWithoutReaper(t *testing.T) {
 	}
 	defer bell.Close()
 	reap(t, dir)
-	if !bell.Rung(0) {
+	if !bell.Rung(t.Context(), 0) {
 		t.Error("it is not rung for")
 	}
 	t.Setenv("PATH", t.TempDir())

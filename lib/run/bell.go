@@ -1,9 +1,9 @@
 package run
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -45,7 +45,7 @@ func Ring(ws *workspace.Workspace) bool {
 	}
 	defer unix.Close(fd)
 	if err := unix.Connect(fd, at); err != nil {
-		return errors.Is(err, unix.EAGAIN) // many others have rung, and it is yet to look
+		return false // also if the bell is busy: another user may keep it so
 	}
 	peer, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
 	return err == nil && int(peer.Uid) == os.Geteuid()
@@ -58,9 +58,9 @@ func bellSocket() (int, error) {
 // Bell is the bell of a reaper that listens.
 type Bell struct{ fd int }
 
-// waiting is how many callers may have rung while the reaper works; more find the bell busy,
-// which tells them as much.
-const waiting = 64
+// waiting is how many callers may have rung while the reaper works: as many as Linux lets wait by
+// default. More find the bell busy, and each of them starts a reaper that only works once.
+const waiting = 4096
 
 // Listen makes the caller the reaper that [Ring] finds. After that it looks at the notes. The
 // error is EADDRINUSE if there is one already.
@@ -83,9 +83,9 @@ func Listen(ws *workspace.Workspace) (*Bell, error) {
 	return &Bell{fd}, nil
 }
 
-// Rung waits until somebody has rung, at most so long, and reports whether somebody has. It
-// forgets all who have rung so far.
-func (b *Bell) Rung(limit time.Duration) bool {
+// Rung waits until somebody has rung, at most so long and until ctx ends, and reports whether
+// somebody has. It forgets all who have rung so far.
+func (b *Bell) Rung(ctx context.Context, limit time.Duration) bool {
 	end := time.Now().Add(limit)
 	for rung := false; ; {
 		if fd, _, err := unix.Accept4(b.fd, unix.SOCK_CLOEXEC); err == nil {
@@ -94,12 +94,15 @@ func (b *Bell) Rung(limit time.Duration) bool {
 			continue
 		}
 		left := time.Until(end)
-		if rung || left <= 0 {
+		if rung || left <= 0 || ctx.Err() != nil {
 			return rung
 		}
-		unix.Poll([]unix.PollFd{{Fd: int32(b.fd), Events: unix.POLLIN}}, int(left.Milliseconds())+1)
+		unix.Poll([]unix.PollFd{{Fd: int32(b.fd), Events: unix.POLLIN}}, int(min(left, notice).Milliseconds())+1)
 	}
 }
+
+// notice is how long Rung may take to notice that its context has ended.
+const notice = 500 * time.Millisecond
 
 // Close ends the listening. Whoever has rung before, and was not told so by Rung, has left a note
 // that can be seen now.

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"context"
 	"errors"
 	"os"
 	"testing"
@@ -31,16 +32,16 @@ func TestBell(t *testing.T) {
 	if _, err := Listen(ws); !errors.Is(err, unix.EADDRINUSE) {
 		t.Errorf("two listen: %v", err)
 	}
-	for range 3 * waiting {
+	for range 100 {
 		if !Ring(ws) {
 			t.Fatal("not heard")
 		}
 	}
-	if !bell.Rung(0) || bell.Rung(10*time.Millisecond) {
+	if !bell.Rung(t.Context(), 0) || bell.Rung(t.Context(), 10*time.Millisecond) {
 		t.Error("not heard once")
 	}
 	time.AfterFunc(20*time.Millisecond, func() { Ring(ws) })
-	if start := time.Now(); !bell.Rung(time.Minute) || time.Since(start) > 10*time.Second {
+	if start := time.Now(); !bell.Rung(t.Context(), time.Minute) || time.Since(start) > 10*time.Second {
 		t.Error("not heard while waiting")
 	}
 	bell.Close()
@@ -64,5 +65,32 @@ func TestBellOfAnotherWorkspace(t *testing.T) {
 	}
 	if Ring(ws) {
 		t.Error("heard in another workspace")
+	}
+}
+
+// A signal ends the wait of a reaper.
+func TestBellEnds(t *testing.T) {
+	_, bell := rungFor(t)
+	defer bell.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if start := time.Now(); bell.Rung(ctx, time.Minute) || time.Since(start) > 10*time.Second {
+		t.Error("it goes on waiting")
+	}
+}
+
+// A bell at which nobody more can ring tells nothing, since it may be another user's: then the
+// caller has to start a reaper.
+func TestBellBusy(t *testing.T) {
+	ws, bell := rungFor(t)
+	defer bell.Close()
+	if err := unix.Listen(bell.fd, 0); err != nil {
+		t.Fatal(err)
+	}
+	if !Ring(ws) {
+		t.Error("the first is not heard")
+	}
+	if Ring(ws) {
+		t.Error("heard, although nobody more can ring")
 	}
 }

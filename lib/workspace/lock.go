@@ -236,8 +236,10 @@ func whose(at int64) string {
 		return "workspace"
 	case stateByte:
 		return "state"
+	case indexByte:
+		return "index"
 	}
-	return "run, step or cache"
+	return "run, step, cache or container"
 }
 
 func (ws *Workspace) lockFile() (*os.File, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -98,10 +99,22 @@ func (ws *Workspace) HasNotes(run string) (bool, error) {
 }
 
 // ReadNote reads the note of n's Run and Task. The error wraps [fs.ErrNotExist] if there is none.
+// An incomplete note is an error: a default could mean another containerd than its writer's.
 func (ws *Workspace) ReadNote(n Note) (Note, error) {
-	data, err := readFile(ws.path(notesDir, n.file()), maxNote)
+	path := ws.path(notesDir, n.file())
+	info, err := os.Lstat(path)
+	if err != nil {
+		return n, err
+	}
+	if !info.Mode().IsRegular() {
+		return n, fmt.Errorf("%q is not a file", path)
+	}
+	data, err := readFile(path, maxNote)
 	if err == nil {
 		err = json.Unmarshal(data, &n)
+	}
+	if err == nil && (n.ID == "" || n.Address == "" || n.Namespace == "" || n.Snapshotter == "" || n.Patience <= 0) {
+		err = errors.New("the note is incomplete")
 	}
 	return n, err
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/containerd/containerd/errdefs"
 	"golang.org/x/sync/errgroup"
 
 	"pipex/lib/internal/containerd"
@@ -28,7 +29,7 @@ func Work(ctx context.Context, p run.Place) error {
 	}
 	w := newWorker(p, ws)
 	defer w.close()
-	return w.work(ctx)
+	return errors.Join(w.work(ctx)...)
 }
 
 // WorkOn is Work for the notes of one run.
@@ -60,13 +61,13 @@ func Serve(ctx context.Context, p run.Place, linger time.Duration) error {
 			return nil // its reaper has yet to look at the notes that were left so far
 		}
 		if err != nil {
-			return w.work(ctx)
+			return errors.Join(w.work(ctx)...)
 		}
 		for more := true; ctx.Err() == nil && more; {
 			time.Sleep(gather)
 			w.work(ctx)
 			_, part := trace.Start(ctx, "wait for more to do")
-			more = bell.Rung(linger)
+			more = bell.Rung(ctx, linger)
 			part.End()
 		}
 		bell.Close()
@@ -112,10 +113,13 @@ type worker struct {
 	failed  map[workspace.Note]bool
 	mu      sync.Mutex
 	clients map[endpoint.Containerd]*containerd.Client
+	// silent are the containerds that have not answered, with the error: one that hangs is
+	// waited for once and not for each note.
+	silent map[*containerd.Client]error
 }
 
 func newWorker(p run.Place, ws *workspace.Workspace) *worker {
-	return &worker{Place: p, ws: ws, clients: map[endpoint.Containerd]*containerd.Client{}}
+	return &worker{Place: p, ws: ws, clients: map[endpoint.Containerd]*containerd.Client{}, silent: map[*containerd.Client]error{}}
 }
 
 func (w *worker) close() {
@@ -131,7 +135,7 @@ func (w *worker) client(ctx context.Context, n workspace.Note) (*containerd.Clie
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if client := w.clients[at]; client != nil {
-		return client, nil
+		return client, w.silent[client]
 	}
 	client, err := containerd.Connect(ctx, at)
 	if err == nil {
@@ -152,11 +156,12 @@ func (w *worker) left() ([]workspace.Note, error) {
 // and more would take the processors from steps that run.
 const abreast = 2
 
-// work works off all notes.
-func (w *worker) work(ctx context.Context) error {
+// work works off all notes, and returns the error of each run, or nil.
+func (w *worker) work(ctx context.Context) []error {
+	clear(w.silent)
 	notes, err := w.left()
 	if err != nil {
-		return err
+		return []error{err}
 	}
 	notes = slices.CompactFunc(notes, func(a, b workspace.Note) bool { return a.Run == b.Run })
 	var g errgroup.Group
@@ -173,17 +178,14 @@ func (w *worker) work(ctx context.Context) error {
 		})
 	}
 	g.Wait()
-	return errors.Join(errs...)
+	return errs
 }
 
-// run works off the notes of one run. The run may be gone, and so may the workspace.
+// run works off the notes of one run, which may be gone.
 func (w *worker) run(ctx context.Context, id string) error {
 	ctx, part := trace.Start(ctx, "reap", id)
 	defer part.End()
 	lock, err := run.HoldContainer(ctx, w.Place, w.ws, id)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
 	if err != nil {
 		return err
 	}
@@ -193,6 +195,9 @@ func (w *worker) run(ctx context.Context, id string) error {
 		n, err := w.ws.ReadNote(n)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
+		}
+		if errors.Is(err, fs.ErrPermission) {
+			return err // another user's
 		}
 		if err == nil { // else it is damaged, and prune finds the objects by their labels
 			if err := w.note(ctx, n, ended); err != nil {
@@ -209,14 +214,22 @@ func (w *worker) run(ctx context.Context, id string) error {
 
 // note removes what a note says; ended says that the run's container is removed already. The
 // caller holds the lock of the container.
-func (w *worker) note(ctx context.Context, n workspace.Note, ended bool) error {
+func (w *worker) note(ctx context.Context, n workspace.Note, ended bool) (err error) {
 	if _, err := w.ws.OpenRun(n.Run); err == nil && !n.Task {
 		return nil // prepared again since
 	}
 	client, err := w.client(ctx, n)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
+	}
+	defer func() {
+		if errdefs.IsUnavailable(err) {
+			w.mu.Lock()
+			w.silent[client] = err
+			w.mu.Unlock()
+		}
+	}()
+	switch {
 	case n.Task:
 		return client.RemoveEnded(ctx, n.ID)
 	case ended:

@@ -87,7 +87,12 @@ func Prune(ctx context.Context, p run.Place, opt PruneOptions, report func(id st
 		defer client.Close()
 	}
 	if !opt.DryRun {
-		if err := Work(ctx, p); err != nil && !errors.Is(err, containerd.ErrUnreachable) {
+		w := newWorker(p, ws)
+		// What cannot be reached is told, or was another containerd; see forgetUnreachable.
+		left := slices.DeleteFunc(w.work(ctx), func(err error) bool { return errors.Is(err, containerd.ErrUnreachable) })
+		w.close()
+		left = slices.CompactFunc(left, func(a, b error) bool { return a != nil && b != nil && a.Error() == b.Error() })
+		if err := errors.Join(left...); err != nil {
 			p.Warning(fmt.Errorf("left for the next time: %w", err))
 		}
 	}

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"pipex/lib/internal/containerd"
 	"pipex/lib/internal/endpoint"
 	"pipex/lib/name"
@@ -271,7 +273,7 @@ func TestNotesNeedContainerd(t *testing.T) {
 		t.Errorf("of no note: %v", err)
 	}
 	open(t, ws, "c", true)
-	ok(t, run.HandOver(p, ws, "c", &workspace.Container{ID: "c", Namespace: "ns"}, true))
+	ok(t, run.HandOver(p, ws, "c", &workspace.Container{ID: "c", Namespace: "ns", Snapshotter: "overlayfs"}, true))
 	for what, err := range map[string]error{"all": Work(t.Context(), p), "one": WorkOn(t.Context(), p, "c"), "end": End(t.Context(), p, "c")} {
 		if !errors.Is(err, containerd.ErrUnreachable) {
 			t.Errorf("%s: %v", what, err)
@@ -289,13 +291,16 @@ func TestNotesNeedContainerd(t *testing.T) {
 }
 
 // A note that says that all of a run is to go does nothing to a run that was prepared again,
-// and a damaged one is dropped.
+// and one that is damaged or incomplete is dropped.
 func TestNoteOfAnOpenRun(t *testing.T) {
 	p, ws, _ := place(t)
 	open(t, ws, "c", true)
-	ok(t, run.HandOver(p, ws, "c", &workspace.Container{ID: "c", Namespace: "ns"}, false))
-	ok(t, run.HandOver(p, ws, "d", &workspace.Container{ID: "d", Namespace: "ns"}, false))
+	ok(t, run.HandOver(p, ws, "c", &workspace.Container{ID: "c", Namespace: "ns", Snapshotter: "overlayfs"}, false))
+	ok(t, run.HandOver(p, ws, "d", &workspace.Container{ID: "d", Namespace: "ns", Snapshotter: "overlayfs"}, false))
 	ok(t, os.WriteFile(filepath.Join(ws.Root, ".pipex/reap/d.all"), []byte("{"), 0o600))
+	ok(t, os.WriteFile(filepath.Join(ws.Root, ".pipex/reap/e.all"), []byte("{}"), 0o600))
+	ok(t, unix.Mkfifo(filepath.Join(ws.Root, ".pipex/reap/f.all"), 0o600))
+	ok(t, os.Symlink("nowhere", filepath.Join(ws.Root, ".pipex/reap/g.all")))
 	if err := Work(t.Context(), p); err != nil {
 		t.Error(err)
 	}
@@ -310,7 +315,7 @@ func TestServeEnds(t *testing.T) {
 	p, ws, _ := place(t)
 	ok(t, Serve(t.Context(), p, time.Millisecond))
 	open(t, ws, "c", true)
-	ok(t, run.HandOver(p, ws, "c", &workspace.Container{ID: "c", Namespace: "ns"}, true))
+	ok(t, run.HandOver(p, ws, "c", &workspace.Container{ID: "c", Namespace: "ns", Snapshotter: "overlayfs"}, true))
 	ok(t, Serve(t.Context(), p, time.Millisecond))
 	if run.Ring(ws) {
 		t.Error("somebody listens")
@@ -326,5 +331,29 @@ func TestServeEnds(t *testing.T) {
 	ok(t, <-done)
 	if left, err := os.ReadDir(filepath.Join(ws.Root, ".pipex")); err == nil {
 		t.Errorf("created: %v", left)
+	}
+}
+
+// A reaper ends although a note cannot be worked off because the file of the locks is missing.
+func TestServeEndsWithoutLocks(t *testing.T) {
+	p, ws, _ := place(t)
+	ok(t, run.HandOver(p, ws, "c", &workspace.Container{ID: "c", Namespace: "ns", Snapshotter: "overlayfs"}, true))
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	ok(t, Serve(ctx, p, time.Millisecond))
+	if ctx.Err() != nil {
+		t.Error("it goes on")
+	}
+}
+
+// Prune says why notes are left, also if another note's containerd is not there.
+func TestPruneSaysWhatIsLeft(t *testing.T) {
+	p, ws, warnings := place(t)
+	open(t, ws, "r", false) // makes the file of the locks
+	ok(t, run.HandOver(p, ws, "gone", &workspace.Container{ID: "gone", Namespace: "ns", Snapshotter: "overlayfs"}, false))
+	ok(t, os.MkdirAll(filepath.Join(ws.Root, ".pipex/reap/odd.all/x"), 0o700))
+	pruned(t, p, PruneOptions{})
+	if !slices.ContainsFunc(*warnings, func(w string) bool { return strings.Contains(w, "odd.all") }) {
+		t.Errorf("%q", *warnings)
 	}
 }
