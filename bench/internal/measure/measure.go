@@ -70,7 +70,8 @@ type Process struct {
 	ended   bool
 }
 
-// Result is what a command printed, and the most memory that it had.
+// Result is what a command printed, and the most memory that it had. That is at least as much as
+// this process had before, since execve(2) keeps the counter.
 type Result struct {
 	Out  string
 	Peak int64 // bytes
