@@ -57,7 +57,8 @@ func (s *site) build(name string, jobs int, steps []target) contest {
 }
 
 // quarters sets what a step costs on average from one end to the next, besides the time of
-// its own command: of all steps, and of the first and the last quarter of them.
+// its own command: of all steps, and of the first and the last quarter of them. The first
+// quarter begins when as many as four times the jobs have ended.
 func (p *project) quarters(sample *measure.Sample, began, ended time.Time, jobs, steps int) error {
 	ends, err := p.ends()
 	if err == nil && len(ends) != steps {
@@ -71,7 +72,9 @@ func (p *project) quarters(sample *measure.Sample, began, ended time.Time, jobs,
 		return to.Sub(from).Seconds()*1000/float64(steps) - mine
 	}
 	q := n / 4
-	first, last := span(ends[0], ends[q], q), span(ends[n-1-q], ends[n-1], q)
+	// The first steps end almost together, and nothing of others is removed meanwhile.
+	start := min(4*jobs, q)
+	first, last := span(ends[start], ends[start+q], q), span(ends[n-1-q], ends[n-1], q)
 	sample.Set("overhead of a step", span(began, ended, n))
 	sample.Set("first quarter", first)
 	sample.Set("last quarter", last)
