@@ -152,9 +152,10 @@ func (w *worker) left() ([]workspace.Note, error) {
 	return slices.DeleteFunc(notes, func(n workspace.Note) bool { return w.failed[n] }), err
 }
 
-// abreast is how many runs are worked on at once: one waits for containerd most of the time,
-// and more would take the processors from steps that run.
-const abreast = 2
+// abreast is how many runs are worked on at once if n are left. One waits for containerd most of
+// the time, and more would take the processors from steps that run. But of many steps side by side
+// two would fall behind, and all the longer would the shims of the others stay.
+func abreast(n int) int { return min(max(2, n/4), 8) }
 
 // work works off all notes, and returns the error of each run, or nil.
 func (w *worker) work(ctx context.Context) []error {
@@ -165,7 +166,7 @@ func (w *worker) work(ctx context.Context) []error {
 	}
 	notes = slices.CompactFunc(notes, func(a, b workspace.Note) bool { return a.Run == b.Run })
 	var g errgroup.Group
-	g.SetLimit(abreast)
+	g.SetLimit(abreast(len(notes)))
 	errs := make([]error, len(notes))
 	for i, n := range notes {
 		g.Go(func() error {
