@@ -90,6 +90,10 @@ func TestFaultFullDisk(t *testing.T) {
 			t.Parallel()
 			dir := small(t, kind)
 			b := newWorkbench(t, dir)
+			full := func() (filler string) { // what a reaper removes later would make room
+				b.idle()
+				return fill(t, dir)
+			}
 			refused := func(args ...string) {
 				t.Helper()
 				status, _, stderr := b.call(args...)
@@ -114,7 +118,7 @@ func TestFaultFullDisk(t *testing.T) {
 				t.Errorf("the record says %s", is)
 			}
 			// Less is needed to look at it.
-			filler := fill(t, dir)
+			filler := full()
 			if info, err := os.Stat(filler); err != nil || os.Truncate(filler, info.Size()-40<<10) != nil {
 				t.Fatal("cannot make a little room")
 			}
@@ -126,13 +130,13 @@ func TestFaultFullDisk(t *testing.T) {
 			b.swept()
 
 			run = b.must("pipex-prepare", "--image", "busybox", "--", "sh", "-c", "echo more >>/output/f")
-			filler = fill(t, dir)
+			filler = full()
 			refused("pipex-prepare", "--image", "busybox", "--", "true")
 			refused("pipex-exec", run)
 			free(t, filler)
 			b.must("pipex-exec", run)
 
-			filler = fill(t, dir)
+			filler = full()
 			refused("pipex-commit", run)
 			if !b.exists("staging", run) || b.exists("runs", run) {
 				t.Error("half committed")
@@ -141,7 +145,7 @@ func TestFaultFullDisk(t *testing.T) {
 			b.must("pipex-commit", run)
 			b.verified()
 
-			filler = fill(t, dir)
+			filler = full()
 			refused("pipex-link", "step", run)
 			if now := b.must("pipex-link", "step"); now != "old" && now != run {
 				t.Errorf("step names %s", now)
@@ -154,7 +158,7 @@ func TestFaultFullDisk(t *testing.T) {
 			b.agreed()
 
 			published(b, "spare")
-			filler = fill(t, dir)
+			filler = full()
 			if gone := b.must("pipex-prune", "--older-than", "0s"); gone != "old\nspare" {
 				t.Errorf("prune removed %q", gone)
 			}
