@@ -92,10 +92,14 @@ type Holder struct {
 // Lock is a lock that is held until Release is called or the process ends.
 type Lock struct {
 	file   *os.File
+	at     int64
 	holder string
 }
 
 // Release releases the lock. It does nothing on a nil or released lock.
+//
+// It unlocks before it closes: a child of this process that has been forked and has not
+// called execve(2) yet has the open file too, and would keep the lock.
 func (l *Lock) Release() {
 	if l == nil || l.file == nil {
 		return
@@ -103,6 +107,7 @@ func (l *Lock) Release() {
 	if l.holder != "" {
 		os.Remove(l.holder)
 	}
+	unix.FcntlFlock(l.file.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_UNLCK, Whence: unix.SEEK_SET, Start: l.at, Len: 1})
 	l.file.Close()
 	l.file = nil
 }
@@ -126,7 +131,7 @@ func (ws *Workspace) tryExclusive() (*Lock, error) {
 	return l, err
 }
 
-// dying is how long HoldRun waits for a lock: a process that has just been killed
+// dying is how long HoldRun and LookAt wait for a lock: a process that has just been killed
 // keeps its locks until the kernel has closed its files.
 const dying = 250 * time.Millisecond
 
@@ -134,9 +139,13 @@ const dying = 250 * time.Millisecond
 // another process still holds the lock then, the error is a [*BusyError] that names the
 // holder. The run need not exist.
 func (ws *Workspace) HoldRun(id, verb string) (*Lock, error) {
+	return ws.holdRun(unix.F_WRLCK, id, verb)
+}
+
+func (ws *Workspace) holdRun(kind int16, id, verb string) (*Lock, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), dying)
 	defer cancel()
-	l, err := ws.wait(ctx, unix.F_WRLCK, offset("run", id))
+	l, err := ws.wait(ctx, kind, offset("run", id))
 	if isHeld(err) || errors.Is(err, context.DeadlineExceeded) {
 		return nil, &BusyError{What: fmt.Sprintf("run %q", id), By: ws.holder("run", id)}
 	}
@@ -148,18 +157,10 @@ func (ws *Workspace) HoldRun(id, verb string) (*Lock, error) {
 }
 
 // LookAt takes the lock of a run, shared, for verb, which does not change the run. While
-// it is held, no verb changes or removes the run. If another process holds the run to
-// change it, the error is a [*BusyError].
+// it is held, no verb changes or removes the run. It waits as HoldRun does. If another
+// process holds the run to change it, the error is a [*BusyError].
 func (ws *Workspace) LookAt(id, verb string) (*Lock, error) {
-	l, err := ws.try(unix.F_RDLCK, offset("run", id))
-	if isHeld(err) {
-		return nil, &BusyError{What: fmt.Sprintf("run %q", id), By: ws.holder("run", id)}
-	}
-	if err != nil {
-		return nil, err
-	}
-	ws.tellHolder(l, "run", id, verb)
-	return l, nil
+	return ws.holdRun(unix.F_RDLCK, id, verb)
 }
 
 // Held returns a [*BusyError] if a process holds the lock of a run. It does not take
@@ -313,7 +314,7 @@ func (ws *Workspace) lock(f *os.File, cmd int, kind int16, at int64) (*Lock, err
 		}
 	}
 	if err == nil {
-		return &Lock{file: f}, nil
+		return &Lock{file: f, at: at}, nil
 	}
 	f.Close()
 	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {

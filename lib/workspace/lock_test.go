@@ -135,3 +135,36 @@ func TestHoldersAreSwept(t *testing.T) {
 	step.Release()
 	background.Release()
 }
+
+// A child that has been forked and has not called execve(2) yet has the open files of this
+// process. What it holds so does not outlive the release of the lock.
+func TestAForkedChildKeepsNoLock(t *testing.T) {
+	ws, _ := newWorkspace(t)
+	held, err := ws.HoldRun("run", "exec")
+	ok(t, err)
+	child, err := unix.Dup(int(held.file.Fd())) // as fork(2) does
+	ok(t, err)
+	defer unix.Close(child)
+	held.Release()
+	if err := ws.Held("run"); err != nil {
+		t.Error(err)
+	}
+}
+
+// Who looks at a run waits as long as a killed process needs to die, and no longer.
+func TestLookAtWaitsForTheDying(t *testing.T) {
+	ws, _ := newWorkspace(t)
+	held, err := ws.HoldRun("run", "exec")
+	ok(t, err)
+	var busy *BusyError
+	if _, err := ws.LookAt("run", "shell"); !errors.As(err, &busy) || busy.By == nil || busy.By.Verb != "exec" {
+		t.Fatalf("got %v", err)
+	}
+	time.AfterFunc(dying/10, held.Release)
+	look, err := ws.LookAt("run", "shell")
+	ok(t, err)
+	other, err := ws.LookAt("run", "shell")
+	ok(t, err)
+	other.Release()
+	look.Release()
+}
