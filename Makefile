@@ -15,10 +15,16 @@ BUILDFLAGS := -tags=urfave_cli_no_docs,grpcnotrace -trimpath
 
 export PATH := $(BIN):$(CURDIR)/scripts:$(PATH)
 
-.PHONY: build demo test test-containerd test-race test-faults test-fuzz instructions bench check install deps test-deps clean
+.PHONY: build man demo test test-containerd test-race test-faults test-fuzz instructions bench check install deps test-deps clean
 
 build:
 	@go build $(BUILDFLAGS) -ldflags='-s -w' -o $(BIN)/ ./cmd/... ./scripts/...
+
+# The pages of docs that are of the manual, below MAN: man1, man5, man7. They name the day of
+# the last commit, so that two builds are the same bytes.
+MAN ?= $(CURDIR)/man
+man:
+	@rm -rf '$(MAN)' && SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} go run ./docs/man docs '$(MAN)'
 
 demo: deps build
 	@$(MAKE) --no-print-directory -C scripts/examples/gosource demo
@@ -71,4 +77,4 @@ test-deps:
 	@sh .ci/deps test
 
 clean:
-	rm -rf $(BIN)
+	rm -rf $(BIN) $(MAN)
