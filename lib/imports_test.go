@@ -22,7 +22,7 @@ var layers = [][]string{
 	{"internal/cgroup", "internal/endpoint", "internal/follow", "internal/secret", "internal/userns", "internal/version"},
 	{"internal/containerd", "internal/network"},
 	{"internal/image", "internal/oci"},
-	{"run"},
+	{"run", "status"},
 	{"run/reap", "prepare", "exec", "pull"},
 	{"shell"},
 	{"pipeline/jexl", "pipeline/kits"},

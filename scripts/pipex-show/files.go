@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"pipex/lib/cli"
+	"pipex/lib/status"
 	"pipex/lib/tree"
 	"pipex/lib/workspace"
 )
@@ -23,14 +24,14 @@ type file struct {
 // files prints the artifacts of a run.
 func files(c *cli.Call, out *bufio.Writer, r workspace.Run) error {
 	found, err := tree.List(c.Context.Context, r.Artifacts())
-	step, status := "", workspace.Status("unreadable")
+	step, state := "", status.Unreadable
 	if m, err := r.Meta(); err == nil {
-		step, status = m.StepID, m.Status
+		step, state = m.StepID, m.Status
 	}
 	if step != "" {
 		step = " of step " + strconv.Quote(step)
 	}
-	c.Say("run %q%s, %s: %d %s, %s", r.ID, step, cli.Harmless(string(status)), found.Files(), plural(found.Files(), "file"), bytes(found.Bytes()))
+	c.Say("run %q%s, %s: %d %s, %s", r.ID, step, cli.Harmless(string(state)), found.Files(), plural(found.Files(), "file"), status.Bytes(found.Bytes()))
 	lines := json.NewEncoder(out)
 	lines.SetEscapeHTML(false)
 	for _, e := range found.Entries {

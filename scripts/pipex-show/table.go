@@ -10,14 +10,15 @@ import (
 	"unicode/utf8"
 
 	"pipex/lib/cli"
+	"pipex/lib/status"
 	"pipex/lib/workspace"
 )
 
 // steps prints the steps and the open runs of a workspace.
 func steps(c *cli.Call, out *bufio.Writer, ws *workspace.Workspace) error {
-	linked, open, err := readRows(c.Context.Context, ws)
-	linked = order(linked)
-	since := markSucceeded(linked, open)
+	linked, open, err := status.Read(c.Context.Context, ws)
+	linked = status.Order(linked)
+	since := status.MarkSucceeded(linked, open)
 	if c.Bool("json") {
 		lines := json.NewEncoder(out)
 		lines.SetEscapeHTML(false)
@@ -47,10 +48,10 @@ func steps(c *cli.Call, out *bufio.Writer, ws *workspace.Workspace) error {
 }
 
 // table prints rows under a head, in columns as wide as they need to be.
-func table(out *bufio.Writer, first string, rows []*Row) {
+func table(out *bufio.Writer, first string, rows []*status.Row) {
 	lines := [][]string{{first, "STATUS", "EXIT", "TIME", "MEMORY", "SIZE", "AGE", "RUN", "NOTE"}}
 	for _, r := range rows {
-		lines = append(lines, r.cells())
+		lines = append(lines, cells(r))
 	}
 	widths := make([]int, len(lines[0]))
 	for _, l := range lines {
@@ -71,7 +72,7 @@ func table(out *bufio.Writer, first string, rows []*Row) {
 	}
 }
 
-func (r *Row) cells() []string {
+func cells(r *status.Row) []string {
 	step, exit, took, memory, size, ago := r.StepID, "-", "-", "-", "-", "-"
 	if r.StepName != "" && r.StepName != r.StepID {
 		step = strings.TrimSpace(step + " (" + r.StepName + ")")
@@ -80,34 +81,34 @@ func (r *Row) cells() []string {
 		exit = strconv.Itoa(*r.ExitCode)
 	}
 	if r.DurationMs != nil {
-		took = duration(time.Duration(*r.DurationMs) * time.Millisecond)
+		took = status.Duration(time.Duration(*r.DurationMs) * time.Millisecond)
 	}
 	if r.PeakMemory > 0 {
-		memory = bytes(r.PeakMemory)
+		memory = status.Bytes(r.PeakMemory)
 	}
 	if r.ArtifactSize != nil {
-		size = bytes(*r.ArtifactSize)
+		size = status.Bytes(*r.ArtifactSize)
 	}
 	if r.FinishedAt != nil {
-		ago = age(time.Since(r.FinishedAt.Time))
+		ago = status.Age(time.Since(r.FinishedAt.Time))
 	}
 	if step == "" {
 		step = "-"
 	}
-	status := string(r.Status)
-	if status == "" {
-		status = "?"
+	state := string(r.Status)
+	if state == "" {
+		state = "?"
 	}
-	return []string{short(step, 40), short(status, 12), exit, took, memory, size, ago, r.RunID, short(r.note(), 120)}
+	return []string{short(step, 40), short(state, 12), exit, took, memory, size, ago, r.RunID, short(note(r), 120)}
 }
 
-func (r *Row) note() string {
+func note(r *status.Row) string {
 	notes := []string{}
 	if r.Reason != "" {
 		notes = append(notes, r.Reason)
 	}
-	if r.changed != "" {
-		notes = append(notes, "inputs changed after it was prepared: "+r.changed)
+	if r.Meta != nil && r.Meta.Changed() != "" {
+		notes = append(notes, "inputs changed after it was prepared: "+r.Meta.Changed())
 	}
 	if r.SucceededSince {
 		notes = append(notes, "the step has succeeded since")
@@ -116,7 +117,7 @@ func (r *Row) note() string {
 }
 
 // total says what the rows are together.
-func total(linked, open []*Row) string {
+func total(linked, open []*status.Row) string {
 	var size, ms int64
 	for _, r := range append(linked, open...) {
 		if r.ArtifactSize != nil {
@@ -130,5 +131,5 @@ func total(linked, open []*Row) string {
 	if len(open) > 0 {
 		text += fmt.Sprintf(", %d open %s", len(open), plural(len(open), "run"))
 	}
-	return fmt.Sprintf("%s, %s, %s", text, bytes(size), duration(time.Duration(ms)*time.Millisecond))
+	return fmt.Sprintf("%s, %s, %s", text, status.Bytes(size), status.Duration(time.Duration(ms)*time.Millisecond))
 }

@@ -1,4 +1,6 @@
-package main
+// Package status says how the steps and the open runs of a workspace are: what pipex-show
+// lists, and pipex-report. It takes no lock, changes nothing, and trusts no record.
+package status
 
 import (
 	"context"
@@ -37,20 +39,21 @@ type Row struct {
 	Changed     []workspace.ChangedInput `json:"changedInputs,omitempty"`
 	ChangedMore int                      `json:"changedInputsMore,omitempty"`
 
-	changed string   // the same in words
-	inputs  []string // the steps that it reads
+	// Run is where it is, Meta its record: nil if it cannot be read.
+	Run  workspace.Run   `json:"-"`
+	Meta *workspace.Meta `json:"-"`
 }
 
 // The statuses of runs that have no result, besides those of a record.
 const (
-	interrupted workspace.Status = "interrupted" // recorded as running, but no pipex-exec holds it
-	missing     workspace.Status = "missing"     // a step is linked to it, but it is gone
-	unreadable  workspace.Status = "unreadable"  // its record cannot be read
+	Interrupted workspace.Status = "interrupted" // recorded as running, but no pipex-exec holds it
+	Missing     workspace.Status = "missing"     // a step is linked to it, but it is gone
+	Unreadable  workspace.Status = "unreadable"  // its record cannot be read
 )
 
-// readRows returns a row for each link and for each open run, in no order worth keeping. It
+// Read returns a row for each link and for each open run, in no order worth keeping. It
 // returns the rows of good links together with an error that names bad ones.
-func readRows(ctx context.Context, ws *workspace.Workspace) (linked, open []*Row, err error) {
+func Read(ctx context.Context, ws *workspace.Workspace) (linked, open []*Row, err error) {
 	links, err := ws.Links()
 	runs, openErr := ws.OpenRuns()
 	var g errgroup.Group
@@ -60,23 +63,23 @@ func readRows(ctx context.Context, ws *workspace.Workspace) (linked, open []*Row
 		g.Go(func() error {
 			r, err := ws.Run(l.RunID)
 			if err != nil {
-				linked[i] = &Row{RunID: l.RunID, Status: missing}
+				linked[i] = &Row{RunID: l.RunID, Status: Missing}
 			} else {
-				linked[i] = readRow(ctx, ws, r)
+				linked[i] = read(ctx, ws, r)
 			}
 			linked[i].StepID, linked[i].Linked = l.Step, true
 			return nil
 		})
 	}
 	for i, r := range runs {
-		g.Go(func() error { open[i] = readRow(ctx, ws, r); return nil })
+		g.Go(func() error { open[i] = read(ctx, ws, r); return nil })
 	}
 	g.Wait()
 	return linked, append(open, foreignRows(ws)...), errors.Join(err, openErr)
 }
 
-func readRow(ctx context.Context, ws *workspace.Workspace, r workspace.Run) *Row {
-	row := &Row{RunID: r.ID, Open: !r.Committed, Status: unreadable}
+func read(ctx context.Context, ws *workspace.Workspace, r workspace.Run) *Row {
+	row := &Row{RunID: r.ID, Open: !r.Committed, Status: Unreadable, Run: r}
 	m, err := r.Meta()
 	switch {
 	case err == nil:
@@ -97,15 +100,13 @@ func readRow(ctx context.Context, ws *workspace.Workspace, r workspace.Run) *Row
 
 // fill sets the fields that the record has.
 func (row *Row) fill(ws *workspace.Workspace, m *workspace.Meta) {
+	row.Meta = m
 	row.StepID, row.StepName = m.StepID, m.StepName
 	row.Status, row.ExitCode, row.Reason = m.Status, m.ExitCode, m.Reason
 	row.StartedAt, row.FinishedAt = m.StartedAt, m.FinishedAt
-	row.Changed, row.ChangedMore, row.changed = m.ChangedInputs, m.ChangedInputsMore, m.Changed()
+	row.Changed, row.ChangedMore = m.ChangedInputs, m.ChangedInputsMore
 	if m.Usage != nil {
 		row.PeakMemory = m.Usage.PeakMemoryBytes
-	}
-	for _, in := range m.Inputs {
-		row.inputs = append(row.inputs, in.Step)
 	}
 	switch {
 	case row.Status == workspace.Running:
@@ -122,7 +123,7 @@ func (row *Row) running(ws *workspace.Workspace, m *workspace.Meta) {
 	}
 	var busy *workspace.BusyError
 	if err := ws.Held(m.RunID); err == nil {
-		row.Status, row.Reason = interrupted, "its pipex-exec has died; pipex-exec "+m.RunID+" attaches"
+		row.Status, row.Reason = Interrupted, "its pipex-exec has died; pipex-exec "+m.RunID+" attaches"
 	} else if errors.As(err, &busy) && row.StartedAt != nil {
 		ms := max(time.Since(row.StartedAt.Time).Milliseconds(), 0)
 		row.DurationMs = &ms

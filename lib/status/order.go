@@ -1,4 +1,4 @@
-package main
+package status
 
 import (
 	"cmp"
@@ -8,9 +8,9 @@ import (
 	"pipex/lib/workspace"
 )
 
-// order sorts rows as their steps run: each after the steps that it reads, otherwise by the
+// Order sorts rows as their steps run: each after the steps that it reads, otherwise by the
 // time at which it began. It takes n log n time.
-func order(rows []*Row) []*Row {
+func Order(rows []*Row) []*Row {
 	slices.SortFunc(rows, func(a, b *Row) int {
 		return cmp.Or(began(a).Compare(began(b)), cmp.Compare(a.RunID, b.RunID), cmp.Compare(a.StepID, b.StepID))
 	})
@@ -26,8 +26,10 @@ func order(rows []*Row) []*Row {
 			return
 		}
 		seen[r] = true
-		for _, step := range r.inputs {
-			visit(steps[step])
+		if r.Meta != nil {
+			for _, in := range r.Meta.Inputs {
+				visit(steps[in.Step])
+			}
 		}
 		sorted = append(sorted, r)
 	}
@@ -44,9 +46,9 @@ func began(r *Row) time.Time {
 	return time.Time{}
 }
 
-// markSucceeded marks the failed open runs of steps that have succeeded since, and returns
+// MarkSucceeded marks the failed open runs of steps that have succeeded since, and returns
 // how many there are.
-func markSucceeded(linked, open []*Row) (n int) {
+func MarkSucceeded(linked, open []*Row) (n int) {
 	succeeded := map[string]time.Time{}
 	for _, r := range linked {
 		if r.Status == workspace.Success && r.FinishedAt != nil {
