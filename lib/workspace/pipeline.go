@@ -75,10 +75,18 @@ func (p Pipeline) Live() (live bool, by *Holder, err error) {
 
 // Adopt takes over the lock that NewPipeline took in another process, from its file.
 func (p Pipeline) Adopt(file *os.File) *Lock {
-	l := &Lock{file: file}
+	l := &Lock{file: file, at: offset("pipeline", p.ID)}
 	p.ws.tellHolder(l, "pipeline", p.ID, "run")
 	return l
 }
 
-// File is the lock's file: a process that inherits it holds the lock, too.
+// File is the lock's file: a process that inherits it holds the lock, too. Release by either
+// releases it for both.
 func (l *Lock) File() *os.File { return l.file }
+
+// HandOver leaves the lock to the process that has inherited its file: it closes the file
+// and does not unlock. Release does nothing afterwards.
+func (l *Lock) HandOver() {
+	l.file.Close()
+	l.file = nil
+}

@@ -47,6 +47,7 @@ func detach(c *cli.Call, p *pipeline.Pipeline) error {
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("cannot start the pipeline: %w", err)
 	}
+	lock.HandOver()
 	c.Say("goes on in the background; pipex-run --attach %s shows it, --stop %s ends it", detached.ID, detached.ID)
 	return c.Print(struct {
 		ID        string `json:"id"`
