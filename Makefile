@@ -24,7 +24,7 @@ build:
 # the last commit, so that two builds are the same bytes.
 MAN ?= $(CURDIR)/man
 man:
-	@rm -rf '$(MAN)' && SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} go run ./docs/man docs '$(MAN)'
+	@rm -rf '$(MAN)' && SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/dev/null)} go run ./docs/man docs '$(MAN)'
 
 demo: deps build
 	@$(MAKE) --no-print-directory -C scripts/examples/gosource demo

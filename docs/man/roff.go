@@ -39,8 +39,8 @@ func (r *renderer) RenderNode(w io.Writer, node *blackfriday.Node, entering bool
 		return put(w, `\fB`+escape(string(node.Literal), true)+`\fP`)
 	case blackfriday.Heading:
 		if node.Level == 1 && !entering {
-			// Words are not divided, so that names stay whole.
-			return put(w, "\n.nh\n.ad l\n")
+			// No word is divided, lines are not stretched, and a sentence ends with one blank.
+			return put(w, "\n.nr HY 0\n.nh\n.ad l\n.ss 12 0\n")
 		}
 	case blackfriday.Paragraph:
 		put(w, around(node, entering))
