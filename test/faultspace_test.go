@@ -3,6 +3,7 @@ package test
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -242,8 +243,25 @@ func TestFaultFullTerminal(t *testing.T) {
 	t.Parallel()
 	b := newWorkbench(t, small(t, "tmpfs"))
 	run := b.must("pipex-prepare", "--image", "busybox", "--", "true")
-	status, out, _ := b.call("script", "-qec", "pipex-exec -t "+run+" -- sh -c 'trap \"\" HUP; seq 1000000; sleep 60'", "/dev/null")
-	if status != 137 || !strings.Contains(out, "the terminal is closed, since its output cannot be kept: ") {
+	terminal := b.command("script", "-qec", "pipex-exec -t "+run+" -- sh -c 'trap \"\" HUP; seq 1000000; sleep 60'", "/dev/null")
+	shown, err := terminal.StdoutPipe()
+	if err == nil {
+		err = terminal.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What has been shown is freed on the disk, so nobody reads it before the disk is full.
+	b.until("the disk is full", func() bool {
+		var fs unix.Statfs_t
+		return unix.Statfs(b.dir, &fs) == nil && fs.Bavail*uint64(fs.Bsize) < 64<<10
+	})
+	out, err := io.ReadAll(shown)
+	if err != nil {
+		t.Error(err)
+	}
+	terminal.Wait()
+	if status := terminal.ProcessState.ExitCode(); status != 137 || !bytes.Contains(out, []byte("the terminal is closed, since its output cannot be kept: ")) {
 		t.Errorf("status %d: %s", status, out[max(0, len(out)-400):])
 	}
 	b.must("pipex-discard", run)
