@@ -143,63 +143,21 @@ func currentRun(ws *workspace.Workspace, name string) (r workspace.Run, m *works
 }
 
 // differences lists what has changed since the run r, whose record is was.
-func (d *decision) differences(ctx context.Context, r workspace.Run, was, is *workspace.Meta) (found []step.Difference) {
-	if was.Fingerprint != is.Fingerprint {
-		found = step.Differences(&was.Pinned, &is.Pinned, step.Trees{
-			Was: r.Tree,
-			Is:  func(digest string) *tree.Tree { return d.trees[digest] },
-			Artifacts: func(in step.PinnedInput) *tree.Tree {
-				from, err := d.ws.Run(in.RunID)
-				if err != nil {
-					return nil
-				}
-				return from.Tree(in.Digest)
-			},
-		})
-		if len(found) == 0 {
-			tool := was.Version
-			if tool == "" {
-				tool = "none"
+func (d *decision) differences(ctx context.Context, r workspace.Run, was, is *workspace.Meta) []step.Difference {
+	found, fit := run.Differences(d.ws, r, was, is, step.Trees{
+		Was: r.Tree,
+		Is:  func(digest string) *tree.Tree { return d.trees[digest] },
+		Artifacts: func(in step.PinnedInput) *tree.Tree {
+			from, err := d.ws.Run(in.RunID)
+			if err != nil {
+				return nil
 			}
-			found = append(found, step.Difference{What: "fingerprint", Detail: "is of another version or tool: " + tool})
-		}
-	}
-	why := unfit(d.ws, r, was)
+			return from.Tree(in.Digest)
+		},
+	})
 	var damaged *workspace.DamagedError
-	if why == "" && errors.As(d.ws.Intact(ctx, r, was), &damaged) {
-		why = "it is damaged: " + damaged.What()
-	}
-	if why != "" {
-		found = append(found, step.Difference{What: "run " + r.ID, Detail: why})
+	if fit && errors.As(d.ws.Intact(ctx, r, was), &damaged) {
+		found = append(found, step.Difference{What: "run " + r.ID, Detail: "it is damaged: " + damaged.What()})
 	}
 	return found
-}
-
-// unfit says why a lookup does not offer a run, whatever its fingerprint; "" if it does.
-func unfit(ws *workspace.Workspace, r workspace.Run, m *workspace.Meta) string {
-	switch m.Status {
-	case workspace.Prepared:
-		return "it was not executed"
-	case workspace.Running:
-		var busy *workspace.BusyError
-		if err := ws.Held(r.ID); !errors.As(err, &busy) {
-			return "it was interrupted: its pipex-exec has died; pipex-exec " + r.ID + " attaches"
-		}
-		return "it is being executed"
-	case workspace.Success:
-		if !r.Committed {
-			return "it is not committed"
-		}
-		if changed := m.Changed(); changed != "" {
-			return "its inputs changed while it ran: " + changed
-		}
-		return ""
-	}
-	switch {
-	case m.Reason != "":
-		return "it failed: " + m.Reason
-	case m.ExitCode != nil:
-		return fmt.Sprintf("it failed with status %d", *m.ExitCode)
-	}
-	return "it failed"
 }

@@ -65,20 +65,21 @@ func Read(ctx context.Context, ws *workspace.Workspace) (linked, open []*Row, er
 			if err != nil {
 				linked[i] = &Row{RunID: l.RunID, Status: Missing}
 			} else {
-				linked[i] = read(ctx, ws, r)
+				linked[i] = ReadRun(ctx, ws, r)
 			}
 			linked[i].StepID, linked[i].Linked = l.Step, true
 			return nil
 		})
 	}
 	for i, r := range runs {
-		g.Go(func() error { open[i] = read(ctx, ws, r); return nil })
+		g.Go(func() error { open[i] = ReadRun(ctx, ws, r); return nil })
 	}
 	g.Wait()
 	return linked, append(open, foreignRows(ws)...), errors.Join(err, openErr)
 }
 
-func read(ctx context.Context, ws *workspace.Workspace, r workspace.Run) *Row {
+// ReadRun returns the row of one run. Whether a step is linked to it, the caller knows.
+func ReadRun(ctx context.Context, ws *workspace.Workspace, r workspace.Run) *Row {
 	row := &Row{RunID: r.ID, Open: !r.Committed, Status: Unreadable, Run: r}
 	m, err := r.Meta()
 	switch {

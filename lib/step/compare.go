@@ -124,12 +124,12 @@ func orNone(text string) string {
 func text(value any) string {
 	switch v := value.(type) {
 	case []string:
-		return quote(v)
+		return Quote(v)
 	case *[]string:
 		if v == nil {
 			return "the image's"
 		}
-		return quote(*v)
+		return Quote(*v)
 	case []Cache:
 		return cachesText(v)
 	case []PinnedTmpfs, []Secret:
@@ -140,7 +140,7 @@ func text(value any) string {
 		if v == nil {
 			return ""
 		}
-		parts := []string{quote(v.Cmd), "network " + string(v.Network), cachesText(v.CacheMounts)}
+		parts := []string{Quote(v.Cmd), "network " + string(v.Network), cachesText(v.CacheMounts)}
 		return strings.Join(slices.DeleteFunc(parts, func(t string) bool { return t == "" }), ", ")
 	}
 	return fmt.Sprint(value)
@@ -155,8 +155,8 @@ func cachesText(caches []Cache) string {
 	return strings.Join(list, " ")
 }
 
-// quote returns a command in one line, quoted for a POSIX shell.
-func quote(args []string) string {
+// Quote returns a command in one line, quoted for a POSIX shell.
+func Quote(args []string) string {
 	var words []string
 	for _, arg := range args {
 		switch {
@@ -206,11 +206,11 @@ func (c *comparison) variables(was, is map[string]string) {
 		now, has := is[key]
 		switch {
 		case !had:
-			c.detail("env "+key, "added, %s", quote([]string{now}))
+			c.detail("env "+key, "added, %s", Quote([]string{now}))
 		case !has:
-			c.detail("env "+key, "removed, was %s", quote([]string{before}))
+			c.detail("env "+key, "removed, was %s", Quote([]string{before}))
 		case before != now:
-			c.value("env "+key, quote([]string{before}), quote([]string{now}))
+			c.value("env "+key, Quote([]string{before}), Quote([]string{now}))
 		}
 	}
 }

@@ -141,12 +141,12 @@ func TestQuote(t *testing.T) {
 		every = append(every, byte(c))
 	}
 	args := []string{"", "a", "it's", `\`, `\n`, "$HOME", "`x`", "*", "~", "#", "a b", "-n", "!", "é", "\n", "a\nb\n", "\x1b1", "\x011", "'\n'", `\` + "\n", "\u2028", string(every)}
-	out, err := exec.Command(shell, "-c", `printf '%s\0' `+quote(args)).Output()
+	out, err := exec.Command(shell, "-c", `printf '%s\0' `+Quote(args)).Output()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got := strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00"); !slices.Equal(got, args) {
-		t.Errorf("got  %q\nwant %q\nfrom %s", got, args, quote(args))
+		t.Errorf("got  %q\nwant %q\nfrom %s", got, args, Quote(args))
 	}
 }
 

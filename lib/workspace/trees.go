@@ -63,3 +63,13 @@ func (r Run) Tree(digest string) *tree.Tree {
 	}
 	return nil
 }
+
+// TreeSize returns how many bytes [Run.Tree] may read for this digest.
+func (r Run) TreeSize(digest string) (size int64) {
+	for _, path := range []string{r.Manifest(), r.tree(digest)} {
+		if info, err := os.Lstat(path); err == nil {
+			size += info.Size()
+		}
+	}
+	return size
+}
