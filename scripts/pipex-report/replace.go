@@ -1,0 +1,49 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/google/uuid"
+)
+
+// replace writes a file under another name and then renames it, so that nobody sees half of
+// it, and a failure leaves the old one. A link is followed. What is no regular file, such as a
+// pipe or a device, is written to.
+func replace(path string, write func(io.Writer) error) (err error) {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	special := false
+	if info, err := os.Stat(path); err == nil {
+		special = !info.Mode().IsRegular()
+	}
+	name := path
+	if !special {
+		name = filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"."+uuid.NewString()[:8])
+	}
+	flags := map[bool]int{true: os.O_WRONLY, false: os.O_WRONLY | os.O_CREATE | os.O_EXCL}[special]
+	f, err := os.OpenFile(name, flags, 0o666)
+	if err != nil {
+		return err
+	}
+	out := bufio.NewWriterSize(f, 64<<10)
+	err = errors.Join(write(out), out.Flush())
+	if !special && err == nil {
+		err = f.Sync()
+	}
+	err = errors.Join(err, f.Close())
+	if special {
+		return err
+	}
+	if err == nil {
+		err = os.Rename(name, path)
+	}
+	if err != nil {
+		os.Remove(name)
+	}
+	return err
+}
