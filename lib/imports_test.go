@@ -23,7 +23,7 @@ var layers = [][]string{
 	{"internal/containerd", "internal/network"},
 	{"internal/image", "internal/oci"},
 	{"run", "status"},
-	{"run/reap", "prepare", "exec", "pull"},
+	{"run/reap", "prepare", "exec", "pull", "images"},
 	{"shell"},
 	{"pipeline/jexl", "pipeline/kits"},
 	{"pipeline"},
@@ -38,6 +38,7 @@ var narrow = map[string][]string{
 	"workspace":     {"name", "tree", "step", "internal/cores", "internal/trace"},
 	"run":           {"name", "tree", "step", "workspace", "internal/endpoint", "internal/trace"},
 	"run/reap":      {"run", "workspace", "internal/cgroup", "internal/containerd", "internal/endpoint", "internal/network", "internal/trace"},
+	"images":        {"run", "workspace", "internal/containerd", "internal/endpoint", "internal/image"},
 	"pipeline":      {"internal/lazy", "name", "step", "pipeline/jexl", "pipeline/kits"},
 	"pipeline/jexl": {"internal/lazy"},
 	"pipeline/kits": {},
@@ -59,9 +60,9 @@ var unlinked = map[string][]string{
 // are worth: what compiles regular expressions, reserves tables or registers types for nothing.
 var needless = []string{"golang.org/x/net/trace", "html/template", "expvar", "google/go-cmp", "github.com/golang/protobuf", "go.opentelemetry.io", "oras.land", "distribution/reference", "containerd/remotes", "pipex/lib/pull"}
 
-// slow are the programs that may link some of them: one that is started for a pull only, and
-// one that makes a page.
-var slow = []string{"pipex/scripts/pipex-pull", "pipex/scripts/pipex-report"}
+// slow are the programs that may link some of them: those that are started for an image
+// only, and one that makes a page.
+var slow = []string{"pipex/scripts/pipex-pull", "pipex/scripts/pipex-image", "pipex/scripts/pipex-report"}
 
 type goPackage struct {
 	ImportPath    string

@@ -73,7 +73,7 @@ func TestPagesBlocks(t *testing.T) {
 			address, bin := containerd(t), verbs(t)
 			dir := t.TempDir()
 			t.Cleanup(func() { release(address, dir) })
-			paste(t, page, dir, "PATH="+path(bin), "CONTAINERD_ADDRESS="+address, "MAKEFLAGS=-I"+site.scripts)
+			paste(t, page, dir, "PATH="+path(bin), "CONTAINERD_ADDRESS="+address, "MAKEFLAGS=-I"+site.scripts, "CONTAINERS_STORAGE_CONF="+storage(t))
 		})
 	}
 	// It begins with a clone, and starts a containerd of its own.
@@ -81,6 +81,17 @@ func TestPagesBlocks(t *testing.T) {
 		t.Parallel()
 		paste(t, "../README.md", clone(t))
 	})
+}
+
+// storage returns a configuration by which buildah keeps nothing on the machine.
+func storage(t *testing.T) string {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "storage.conf")
+	text := fmt.Sprintf("[storage]\ndriver = \"vfs\"\ngraphroot = %q\nrunroot = %q\n", filepath.Join(dir, "graph"), filepath.Join(dir, "run"))
+	if err := os.WriteFile(file, []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }
 
 // paste runs a page's blocks in dir, with these variables beside those that all tests see.

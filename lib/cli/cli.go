@@ -56,7 +56,8 @@ type Verb struct {
 	// Failed is the status of every failure, for a verb that also forwards signals
 	// to a command; 0 for the others, whose errors have statuses of their own.
 	Failed int
-	// Plain says that the verb does not use containerd.
+	// Plain says that the verb stays outside a rootless containerd's namespaces: it does not use
+	// containerd, or only by its socket.
 	Plain bool
 	// Waits says that the verb mostly waits for containerd; see [cores.One].
 	Waits bool
@@ -273,7 +274,7 @@ func (c *Call) check() error {
 		return name.Usage("the command after -- is empty")
 	}
 	for _, arg := range c.Args {
-		if strings.HasPrefix(arg, "-") {
+		if strings.HasPrefix(arg, "-") && arg != "-" { // standard input
 			return name.Usage("%q stands after an operand; options come first: %s %s", arg, c.verb.Name, c.verb.Synopsis[0])
 		}
 	}
@@ -318,7 +319,7 @@ func Status(err error) int {
 		return StatusUsage
 	case errors.As(err, &busy),
 		errors.Is(err, workspace.ErrNoWorkspace), errors.Is(err, workspace.ErrNoRun), errors.Is(err, workspace.ErrNoStep),
-		errors.Is(err, workspace.ErrNoCache), errors.Is(err, workspace.ErrRunning),
+		errors.Is(err, workspace.ErrNoCache), errors.Is(err, workspace.ErrRunning), errors.Is(err, workspace.ErrInUse),
 		errors.Is(err, workspace.ErrCommitted), errors.Is(err, workspace.ErrNotCommitted),
 		errors.Is(err, ErrNoContainerd),
 		errors.Is(err, workspace.ErrNotSuccessful), errors.Is(err, workspace.ErrDamaged):

@@ -39,6 +39,8 @@ var (
 	ErrNoCache = errors.New("no such cache")
 	// ErrRunning says that the command of a run goes on, although no process waits for it.
 	ErrRunning = errors.New("still running")
+	// ErrInUse says that an open run uses what is to be removed.
+	ErrInUse = errors.New("in use by")
 	// ErrExists says that an id is already in use.
 	ErrExists = errors.New("already exists")
 	// ErrCommitted says that a run is committed and cannot change any more.

@@ -275,7 +275,7 @@ func (c *Client) Owned(ctx context.Context, dir string) ([]Object, error) {
 	found := map[string]Owner{}
 	add := func(id string, l map[string]string) {
 		if l[labelRun] != "" && filepath.Dir(l[labelWorkdir]) == dir {
-			found[strings.TrimSuffix(id, SourcesSuffix)] = Owner{Workspace: l[labelWorkspace], Workdir: l[labelWorkdir], Run: l[labelRun], Step: l[labelStep], Version: l[labelVersion]}
+			found[strings.TrimSuffix(id, SourcesSuffix)] = owner(l)
 		}
 	}
 	held, err := c.Leases().List(ctx, filter)

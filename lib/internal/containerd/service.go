@@ -68,6 +68,17 @@ func (s Leases) List(ctx context.Context, filters ...string) ([]leases.Lease, er
 	return list, nil
 }
 
+// Content returns the digests of the blobs that a lease protects by their names.
+func (s Leases) Content(ctx context.Context, id string) (digests []string, err error) {
+	found, err := s.client.ListResources(ctx, &leasesapi.ListResourcesRequest{ID: id})
+	for _, r := range found.GetResources() {
+		if r.Type == "content" {
+			digests = append(digests, r.ID)
+		}
+	}
+	return digests, errdefs.FromGRPC(err)
+}
+
 // LabelContent sets a label of a blob.
 func (c *Client) LabelContent(ctx context.Context, digest, label, value string) error {
 	_, err := contentapi.NewContentClient(c.Conn).Update(ctx, &contentapi.UpdateRequest{
@@ -93,6 +104,11 @@ type snapshotter struct {
 func (s snapshotter) Stat(ctx context.Context, key string) (snapshots.Info, error) {
 	found, err := s.client.Stat(ctx, &snapshotsapi.StatSnapshotRequest{Snapshotter: s.name, Key: key})
 	return info(found.GetInfo()), errdefs.FromGRPC(err)
+}
+
+func (s snapshotter) Usage(ctx context.Context, key string) (snapshots.Usage, error) {
+	found, err := s.client.Usage(ctx, &snapshotsapi.UsageRequest{Snapshotter: s.name, Key: key})
+	return snapshots.Usage{Size: found.GetSize(), Inodes: found.GetInodes()}, errdefs.FromGRPC(err)
 }
 
 func (s snapshotter) Mounts(ctx context.Context, key string) ([]mount.Mount, error) {
@@ -142,7 +158,8 @@ func (s snapshotter) Walk(ctx context.Context, each snapshots.WalkFunc, filters 
 
 // info has what this package's callers ask for: neither kind nor times.
 func info(i *snapshotsapi.Info) snapshots.Info {
-	return snapshots.Info{Name: i.GetName(), Parent: i.GetParent(), Labels: i.GetLabels()}
+	kinds := map[snapshotsapi.Kind]snapshots.Kind{snapshotsapi.Kind_COMMITTED: snapshots.KindCommitted, snapshotsapi.Kind_ACTIVE: snapshots.KindActive, snapshotsapi.Kind_VIEW: snapshots.KindView}
+	return snapshots.Info{Kind: kinds[i.GetKind()], Name: i.GetName(), Parent: i.GetParent(), Labels: i.GetLabels()}
 }
 
 func mounts(list []*types.Mount) []mount.Mount {

@@ -16,10 +16,10 @@ import (
 func TestNames(t *testing.T) {
 	const sum = "@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 	for ref, want := range map[string][]string{
-		"busybox":             {"busybox", "busybox:latest", "docker.io/library/busybox:latest"},
-		"busybox:1":           {"busybox:1", "docker.io/library/busybox:1"},
+		"busybox":             {"busybox", "busybox:latest", "localhost/busybox:latest", "docker.io/library/busybox:latest"},
+		"busybox:1":           {"busybox:1", "localhost/busybox:1", "docker.io/library/busybox:1"},
 		"busybox" + sum:       {"busybox" + sum, "docker.io/library/busybox" + sum},
-		"a/b":                 {"a/b", "a/b:latest", "docker.io/a/b:latest"},
+		"a/b":                 {"a/b", "a/b:latest", "localhost/a/b:latest", "docker.io/a/b:latest"},
 		"host.example/a":      {"host.example/a", "host.example/a:latest"},
 		"host.example:5000/a": {"host.example:5000/a", "host.example:5000/a:latest"},
 		"localhost/a:b":       {"localhost/a:b"},

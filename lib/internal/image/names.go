@@ -7,7 +7,8 @@ import (
 )
 
 // Names returns the names that an image may have in containerd: the reference as given, with
-// the tag latest, and last in docker's full form, which is the one to pull. It refuses what
+// the tag latest, with the host localhost, which podman and buildah give to what they build, and last
+// in docker's full form, which is the one to pull. It refuses what
 // cannot be a reference at a glance; whoever pulls parses the whole of it. The library that
 // does so compiles its grammar when a program starts, which takes longer than all of a lookup.
 func Names(ref string) ([]string, error) {
@@ -23,6 +24,10 @@ func Names(ref string) ([]string, error) {
 		full = name + ":latest"
 	} else if tag, digest, ok := strings.Cut(rest, "@"); ok && tag != "" {
 		full = name + "@" + digest
+	}
+	host, _, _ := strings.Cut(ref, "/")
+	if strings.HasPrefix(full, "docker.io/") && !strings.HasSuffix(host, "docker.io") && !strings.Contains(ref, "@") {
+		list = append(list, "localhost/"+list[len(list)-1])
 	}
 	if !slices.Contains(list, full) {
 		list = append(list, full)
