@@ -24,7 +24,7 @@ var layers = [][]string{
 	{"internal/image", "internal/oci"},
 	{"run", "status"},
 	{"run/reap", "prepare", "exec", "pull", "images"},
-	{"shell"},
+	{"shell", "doctor"},
 	{"pipeline/jexl", "pipeline/kits"},
 	{"pipeline"},
 	{"cli/traced"},
