@@ -1,6 +1,10 @@
 package workspace
 
-import "slices"
+import (
+	"slices"
+
+	"pipex/lib/name"
+)
 
 // History finds the run before each of many runs. It has looked at the open runs once, and at
 // the others too if the workspace has no index; so it is as old as it is.
@@ -39,8 +43,11 @@ func byItsStep(runs []Run) map[string][]datedRun {
 }
 
 // Before returns the run of a step that was prepared before r, which is one of the step's, as
-// STEP^ names it. ok is false if there is none.
+// STEP^ names it. ok is false if there is none, or if step is no step's name.
 func (h *History) Before(r Run, step string) (before Run, ok bool, err error) {
+	if name.Check("step", step) != nil { // it may be from a record
+		return Run{}, false, nil
+	}
 	runs := slices.Clone(h.open[step])
 	if h.committed != nil {
 		runs = append(runs, h.committed[step]...)

@@ -29,6 +29,13 @@ func TestHistoryBefore(t *testing.T) {
 				t.Errorf("before %s: %v %v, want %v %v", id, got, found, want, none)
 			}
 		}
+		r, err := ws.Run(ids[1])
+		ok(t, err)
+		for _, none := range []string{"", ".", "..", "a/../b", "c"} {
+			if got, found, err := h.Before(r, none); found || err != nil {
+				t.Errorf("before %s as one of %q: %v %v", r.ID, none, got, err)
+			}
+		}
 	}
 	index(t, ws)
 	t.Run("with an index", before)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -64,10 +65,14 @@ func (r Run) Tree(digest string) *tree.Tree {
 	return nil
 }
 
-// TreeSize returns how many bytes [Run.Tree] may read for this digest.
+// TreeSize returns how many bytes [Run.Tree] may read for this digest; no end of them, if one of
+// its files is none.
 func (r Run) TreeSize(digest string) (size int64) {
 	for _, path := range []string{r.Manifest(), r.tree(digest)} {
 		if info, err := os.Lstat(path); err == nil {
+			if !info.Mode().IsRegular() {
+				return math.MaxInt64
+			}
 			size += info.Size()
 		}
 	}

@@ -50,10 +50,10 @@ type page struct {
 	Runs        []*entry
 }
 
+// count is how many runs have a status.
 type count struct {
-	Class  string
-	Status string
-	N      int
+	Class, Status string
+	N             int
 }
 
 // moment is a time for people and for programs.
@@ -129,7 +129,9 @@ func newPage(ctx context.Context, ws *workspace.Workspace, rows []*status.Row) (
 	for _, c := range counts {
 		p.Counts = append(p.Counts, *c)
 	}
-	slices.SortFunc(p.Counts, func(a, b count) int { return cmp.Or(cmp.Compare(b.N, a.N), cmp.Compare(a.Status, b.Status)) })
+	slices.SortFunc(p.Counts, func(a, b count) int {
+		return cmp.Or(cmp.Compare(slices.Index(classes, a.Class), slices.Index(classes, b.Class)), cmp.Compare(b.N, a.N), cmp.Compare(a.Status, b.Status))
+	})
 	p.Total, p.Size = status.Duration(time.Duration(ms)*time.Millisecond), status.Bytes(bytes)
 	return p, nil
 }

@@ -21,6 +21,9 @@ const (
 	idle = "idle"
 )
 
+// classes are all, those to look at first.
+var classes = []string{bad, busy, good, idle}
+
 func class(row *status.Row) string {
 	switch row.Status {
 	case workspace.Success:
