@@ -48,6 +48,8 @@ type page struct {
 	First, Last *moment
 	Total, Size string
 	Runs        []*entry
+	// Undetailed are how many of them have no details.
+	Undetailed int
 }
 
 // count is how many runs have a status.
@@ -87,7 +89,7 @@ func newPage(ctx context.Context, ws *workspace.Workspace, rows []*status.Row) (
 	p := &page{Workspace: ws.ID, Made: *at(&now)}
 	numbers := make(map[string]int, len(rows))
 	for i, row := range rows {
-		if row.RunID != "" {
+		if row.RunID != "" && details[i] != nil {
 			numbers[row.RunID] = i + 1
 		}
 	}
@@ -97,6 +99,9 @@ func newPage(ctx context.Context, ws *workspace.Workspace, rows []*status.Row) (
 	for i, row := range rows {
 		r := rd.view(i+1, row, details[i], numbers)
 		p.Runs = append(p.Runs, r)
+		if r.details == nil {
+			p.Undetailed++
+		}
 		if row.Open {
 			p.Open++
 		} else {

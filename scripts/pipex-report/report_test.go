@@ -6,8 +6,10 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -385,5 +387,16 @@ func TestReadTail(t *testing.T) {
 	}
 	if got := readTail(path, l); got.Text != "" {
 		t.Errorf("followed a link: %q", got)
+	}
+}
+
+// The page's script is one that can be parsed: no test runs it.
+func TestScript(t *testing.T) {
+	out, err := exec.Command("node", "--check", "page.js").CombinedOutput()
+	if errors.Is(err, exec.ErrNotFound) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Errorf("%v\n%s", err, out)
 	}
 }

@@ -64,15 +64,31 @@ type reader struct {
 // maxManifests is enough for the manifests of 500,000 files.
 const maxManifests = 64 << 20
 
-// details reads them for all rows, several at once.
+// maxDetailed is how many runs have details. With more of them a browser takes many seconds to
+// open the report.
+const maxDetailed = 2000
+
+// detailed returns the places of the rows that have details: of failed runs before others.
+func detailed(rows []*status.Row) (places []int) {
+	for _, failed := range []bool{true, false} {
+		for i, row := range rows {
+			if len(places) < maxDetailed && (class(row) == bad) == failed {
+				places = append(places, i)
+			}
+		}
+	}
+	return places
+}
+
+// details reads them, of several rows at once. They are nil for rows that have none.
 func (rd *reader) details(ctx context.Context, rows []*status.Row) ([]*details, error) {
 	all := make([]*details, len(rows))
 	rd.manifests.Store(maxManifests)
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.GOMAXPROCS(0))
-	for i, row := range rows {
+	for _, i := range detailed(rows) {
 		g.Go(func() error {
-			all[i] = rd.of(ctx, row)
+			all[i] = rd.of(ctx, rows[i])
 			return ctx.Err()
 		})
 	}

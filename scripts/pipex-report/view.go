@@ -57,7 +57,15 @@ type entry struct {
 	First                             bool // there is no run of its step before it
 	Same                              bool // nothing differs from it
 	Files                             string
-	*details
+	*details                          // nil if there are none
+}
+
+// To is where the page has the run's details; "" if it has none.
+func (r *entry) To() string {
+	if r.details == nil {
+		return ""
+	}
+	return "#r" + strconv.Itoa(r.N)
 }
 
 // fact is something that a record says, in words.
@@ -149,8 +157,10 @@ func (rd *reader) view(n int, row *status.Row, d *details, numbers map[string]in
 		}
 		r.Mounts = append(r.Mounts, mount{kind, clean(mt.HostPath, 300), clean(mt.ContainerPath, 200), cut(mt.Digest, l.digest)})
 	}
-	r.First = row.Meta != nil && row.StepID != "" && d.Since == ""
-	r.Same = d.Since != "" && len(d.Why) == 0
+	if d != nil {
+		r.First = row.Meta != nil && row.StepID != "" && d.Since == ""
+		r.Same = d.Since != "" && len(d.Why) == 0
+	}
 	if m.Artifacts != nil {
 		r.Files = plural(m.Artifacts.Files, "file") + ", " + status.Bytes(m.Artifacts.Bytes)
 	}
