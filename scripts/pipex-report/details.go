@@ -38,7 +38,8 @@ type details struct {
 	Why       []string // how it differs
 	WhyMore   int
 	Artifacts []artifact
-	// ArtifactsMore is how many are not in Artifacts, Unlisted says that none are.
+	// ArtifactsMore is how many are not in Artifacts, Unlisted says that none are: their list
+	// would cost too much.
 	ArtifactsMore int
 	Unlisted      bool
 	Logs          []tail
@@ -75,8 +76,7 @@ func (rd *reader) of(ctx context.Context, row *status.Row) *details {
 // artifacts lists the first of them.
 func (rd *reader) artifacts(ctx context.Context, row *status.Row, d *details) {
 	t := rd.listed(ctx, row)
-	if t == nil {
-		d.Unlisted = true
+	if d.Unlisted = t == nil; d.Unlisted {
 		return
 	}
 	for _, e := range t.Entries {

@@ -158,7 +158,7 @@ func (p *page) Policy() string {
 	return fmt.Sprintf("default-src 'none'; style-src %s; script-src %s; base-uri 'none'; form-action 'none'", style, script)
 }
 
-// write writes the page, without the blanks at the ends of the template's lines.
+// write writes the page.
 func (p *page) write(w io.Writer) error { return layout.Execute(w, p) }
 
 // plural returns a number and what it counts.
