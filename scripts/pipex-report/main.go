@@ -35,12 +35,12 @@ func report(c *cli.Call) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	rows, bad, err := read(c.Context.Context, ws, runs)
+	rows, nodes, bad, err := read(c.Context.Context, ws, runs)
 	if err != nil {
 		return 0, err
 	}
 	c.Warn(bad)
-	p, err := newPage(c.Context.Context, ws, rows)
+	p, err := newPage(c.Context.Context, ws, rows, nodes)
 	if err != nil {
 		return 0, err
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"pipex/lib/provenance"
 	"pipex/lib/status"
 	"pipex/lib/workspace"
 )
@@ -75,7 +76,7 @@ func at(t *workspace.Time) *moment {
 // maxNamed is how many failed runs the summary names.
 const maxNamed = 20
 
-func newPage(ctx context.Context, ws *workspace.Workspace, rows []*status.Row) (*page, error) {
+func newPage(ctx context.Context, ws *workspace.Workspace, rows []*status.Row, nodes []*provenance.Node) (*page, error) {
 	history, err := ws.History()
 	if err != nil {
 		return nil, err
@@ -93,11 +94,17 @@ func newPage(ctx context.Context, ws *workspace.Workspace, rows []*status.Row) (
 			numbers[row.RunID] = i + 1
 		}
 	}
+	stale := make(map[string][]string)
+	for _, n := range nodes {
+		if len(n.Stale) > 0 {
+			stale[n.ID] = n.Stale
+		}
+	}
 	counts := map[string]*count{}
 	var ms, bytes int64
 	var first, last time.Time
 	for i, row := range rows {
-		r := rd.view(i+1, row, details[i], numbers)
+		r := rd.view(i+1, row, details[i], numbers, stale[row.RunID])
 		p.Runs = append(p.Runs, r)
 		if r.details == nil {
 			p.Undetailed++

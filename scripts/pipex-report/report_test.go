@@ -92,11 +92,11 @@ func meta(n int, name string) *workspace.Meta {
 func (f fixture) report(title string) (string, *html.Node) {
 	f.Helper()
 	ctx := context.Background()
-	rows, bad, err := read(ctx, f.ws, nil)
+	rows, nodes, bad, err := read(ctx, f.ws, nil)
 	if err != nil || bad != nil {
 		f.Fatal(err, bad)
 	}
-	p, err := newPage(ctx, f.ws, rows)
+	p, err := newPage(ctx, f.ws, rows, nodes)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -291,6 +291,20 @@ func TestReportOfWhy(t *testing.T) {
 	slices.Sort(want)
 	if !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// A step whose input has other artifacts now is marked.
+func TestReportOfStaleInput(t *testing.T) {
+	f := newFixture(t)
+	a, b := meta(1, "a"), meta(2, "b")
+	a.Artifacts = &workspace.Artifacts{Digest: "sha256:new"}
+	b.Inputs = []step.PinnedInput{{Step: "a", RunID: id(0), Digest: "sha256:old"}}
+	f.run(a, true)
+	f.run(b, true)
+	page, _ := f.report("t")
+	if strings.Count(page, "1 changed since") != 1 || strings.Count(page, "the step has other artifacts now") != 1 {
+		t.Error("it is not marked")
 	}
 }
 

@@ -2,12 +2,12 @@ package main
 
 import (
 	"context"
-	"errors"
 	"runtime"
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
+	"pipex/lib/provenance"
 	"pipex/lib/run"
 	"pipex/lib/status"
 	"pipex/lib/step"
@@ -16,39 +16,35 @@ import (
 )
 
 // read returns the rows of the report: of runs and of all that they were made from or, without
-// runs, those that pipex-show lists. bad names links that cannot be read.
-func read(ctx context.Context, ws *workspace.Workspace, runs []workspace.Run) (rows []*status.Row, bad, err error) {
+// runs, those that pipex-show lists. nodes are these and all that they were made from. bad names
+// links that cannot be read.
+func read(ctx context.Context, ws *workspace.Workspace, runs []workspace.Run) (rows []*status.Row, nodes []*provenance.Node, bad, err error) {
 	if len(runs) > 0 {
-		return status.Order(before(ctx, ws, runs)), nil, nil
+		if nodes, bad = provenance.Of(ctx, ws, runs...); nodes == nil {
+			return nil, nil, nil, bad
+		}
+		for _, n := range nodes {
+			rows = append(rows, row(ctx, ws, n))
+		}
+		return rows, nodes, bad, ctx.Err()
 	}
 	linked, open, bad := status.Read(ctx, ws)
 	status.MarkSucceeded(linked, open)
-	return append(status.Order(linked), open...), bad, ctx.Err()
+	nodes, _ = provenance.Workspace(ctx, ws) // it names the same links as bad
+	return append(status.Order(linked), open...), nodes, bad, ctx.Err()
 }
 
-// before returns the rows of runs and of the runs that they read, and so on.
-func before(ctx context.Context, ws *workspace.Workspace, runs []workspace.Run) (rows []*status.Row) {
-	seen := map[string]bool{}
-	for todo := runs; len(todo) > 0 && ctx.Err() == nil; todo = todo[1:] {
-		if seen[todo[0].ID] {
-			continue
-		}
-		seen[todo[0].ID] = true
-		row := status.ReadRun(ctx, ws, todo[0])
-		rows = append(rows, row)
-		if row.Meta == nil {
-			continue
-		}
-		for _, in := range row.Meta.Inputs {
-			if r, err := ws.Run(in.RunID); err == nil {
-				todo = append(todo, r)
-			} else if errors.Is(err, workspace.ErrNoRun) && !seen[in.RunID] {
-				seen[in.RunID] = true
-				rows = append(rows, &status.Row{StepID: in.Step, RunID: in.RunID, Status: status.Missing})
-			}
-		}
+// row returns the row of a run of the graph.
+func row(ctx context.Context, ws *workspace.Workspace, n *provenance.Node) *status.Row {
+	if n.Run.Dir == "" {
+		return &status.Row{StepID: n.Step, RunID: n.ID, Status: n.Status}
 	}
-	return rows
+	r := status.ReadRun(ctx, ws, n.Run)
+	if r.StepID == "" {
+		r.StepID = n.Step
+	}
+	r.Linked = len(n.Linked) > 0
+	return r
 }
 
 // reader reads what the rows do not have.

@@ -51,7 +51,7 @@ type entry struct {
 	Facts                             []fact
 	Used, Command                     string
 	Inputs                            []input
-	InputsMore, Reads                 int
+	InputsMore, Reads, Stale          int
 	Mounts                            []mount
 	MountsMore                        int
 	First                             bool // there is no run of its step before it
@@ -75,6 +75,7 @@ type fact struct{ Name, Value string }
 type input struct {
 	N                     int
 	Step, Run, At, Digest string
+	Stale                 bool // the step is linked to other artifacts now
 }
 
 // mount is a mount or a source.
@@ -98,8 +99,9 @@ func measured(text string, value int64, limit float64, of string) measure {
 
 func milliseconds(ms int64) string { return status.Duration(time.Duration(ms) * time.Millisecond) }
 
-// view returns a row as the page shows it. numbers has the numbers of all runs of the page.
-func (rd *reader) view(n int, row *status.Row, d *details, numbers map[string]int) *entry {
+// view returns a row as the page shows it. numbers has the numbers of all runs of the page, stale
+// the steps that are linked to other artifacts than the run has read.
+func (rd *reader) view(n int, row *status.Row, d *details, numbers map[string]int, stale []string) *entry {
 	l := rd.limit
 	r := &entry{
 		N: n, Name: clean(row.StepID, 128), ID: clean(row.RunID, 128), details: d,
@@ -139,14 +141,14 @@ func (rd *reader) view(n int, row *status.Row, d *details, numbers map[string]in
 	if cmd := command(m); len(cmd) > 0 {
 		r.Command = clean(step.Quote(first(cmd, l.text)), l.text)
 	}
-	r.Reads = len(m.Inputs)
+	r.Reads, r.Stale = len(m.Inputs), len(stale)
 	r.InputsMore = max(len(m.Inputs)-l.list, 0)
 	for _, in := range m.Inputs[:len(m.Inputs)-r.InputsMore] {
 		at := clean(in.MountedAs, 200)
 		if in.Copied {
 			at = strings.TrimSpace(at + " copied into the output")
 		}
-		r.Inputs = append(r.Inputs, input{N: numbers[in.RunID], Step: clean(in.Step, 128), Run: clean(in.RunID, 128), At: at, Digest: cut(in.Digest, l.digest)})
+		r.Inputs = append(r.Inputs, input{N: numbers[in.RunID], Step: clean(in.Step, 128), Run: clean(in.RunID, 128), At: at, Digest: cut(in.Digest, l.digest), Stale: slices.Contains(stale, in.Step)})
 	}
 	mounts := slices.Concat(m.Mounts, m.Sources)
 	r.MountsMore = max(len(mounts)-l.list, 0)
