@@ -6,7 +6,7 @@
 #	step.count = --image busybox --input lines -- sh -c 'wc -l </input/lines/all >/output/n'
 #	include pipex.mk
 #
-# `make count` makes a step and what it needs; docs/scripting.md says when a step is
+# `make count` makes a step and what it needs; pipex-make(7) says when a step is
 # looked at again. pipex-pipeline reads the lines and answers with rules.
 #
 #	RETRIES=N RETRY_DELAY=SECONDS ALLOW_FAILURE=1
@@ -33,7 +33,6 @@ $(if $(PIPEX_STEPS),,$(error pipex.mk: no variable is called step.NAME; define t
 # What pipex-pipeline is told, a fact a line. Before make 4.4, make's own variables are
 # not in the environment of a $(shell): those that a line takes over are told, too.
 define pipex.line
-
 
 endef
 pipex.taken = $(foreach k,$(patsubst --env=%,%,$(filter --env=%,$(subst --env ,--env=,$(1)))),$(if $(findstring =,$(k))$(filter undefined,$(origin $(k))),,env $(k)=$($(k))$(pipex.line)))

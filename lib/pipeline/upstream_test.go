@@ -11,7 +11,7 @@ import (
 
 // These are the cases of @livingdata/pipex's own tests of what reads pipelines, as far as
 // they are about files: what it accepts means the same here, what it refuses is refused.
-// Where we differ on purpose the case says so; docs/pipeline.md has all of them.
+// Where we differ on purpose the case says so; docs/pipex-pipeline.5.md has all of them.
 
 func TestUpstreamSlugs(t *testing.T) {
 	for name, want := range map[string]string{
