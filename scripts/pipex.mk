@@ -34,6 +34,7 @@ $(if $(PIPEX_STEPS),,$(error pipex.mk: no variable is called step.NAME; define t
 # not in the environment of a $(shell): those that a line takes over are told, too.
 define pipex.line
 
+
 endef
 pipex.taken = $(foreach k,$(patsubst --env=%,%,$(filter --env=%,$(subst --env ,--env=,$(1)))),$(if $(findstring =,$(k))$(filter undefined,$(origin $(k))),,env $(k)=$($(k))$(pipex.line)))
 pipex.step  = $(call pipex.taken,$(step.$(1)))step $(1) $(step.$(1))$(pipex.line)reads $(1) $(reads.$(1))$(pipex.line)
