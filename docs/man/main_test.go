@@ -77,15 +77,15 @@ func TestTextStaysAsItIs(t *testing.T) {
 	if err := os.WriteFile(file, p.roff(map[string]*page{"pipex-x.md": p, "pipex-y.md": y}, "2026-01-31"), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	shown, err := exec.Command("sh", "-c", "mandoc -Tutf8 "+file+" | col -b").Output()
+	shown, err := exec.Command("sh", "-c", "mandoc -Tutf8 "+file+" | col -bx").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
 		"--a-b, C-D\n", "see e'f, pipex-x(1), pipex-y(7) and a guide (guide.md)\n", "'k'    v\n",
-		strings.ReplaceAll("\n"+block, "\n", "\n       "),
+		strings.ReplaceAll("\n"+block, "\n", "\n           "),
 	} {
-		if !bytes.Contains(bytes.ReplaceAll(shown, []byte("\n\n"), []byte("\n       \n")), []byte(want)) {
+		if !bytes.Contains(bytes.ReplaceAll(shown, []byte("\n\n"), []byte("\n           \n")), []byte(want)) {
 			t.Errorf("no %q in\n%s", want, shown)
 		}
 	}

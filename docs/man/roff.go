@@ -13,7 +13,7 @@ import (
 
 // renderer is go-md2man's, except for what that renders in a way that man pages cannot
 // have (links between them), that mandoc -Tlint warns of (blank lines), or that reads
-// badly in 80 columns (wide tables, quotes and hyphens that are not those of a shell).
+// badly in 80 columns (tables, quotes and hyphens that are not those of a shell).
 type renderer struct {
 	blackfriday.Renderer
 	page  *page
@@ -125,7 +125,7 @@ func (r *renderer) block(w io.Writer, node *blackfriday.Node) blackfriday.WalkSt
 	begin := "\n.IP \"\" 4\n"
 	if node.Parent.Type == blackfriday.Item {
 		begin = "\n.IP\n"
-	} else if node.Prev.Type == blackfriday.Heading {
+	} else if plain(node.Prev) == "Synopsis" {
 		begin = "\n"
 	}
 	return put(w, begin+".EX\n"+escape(string(node.Literal), true)+".EE\n")
@@ -151,6 +151,9 @@ func (r *renderer) link(w io.Writer, node *blackfriday.Node) blackfriday.WalkSta
 	if to != nil && (text == to.name || "pipex-"+text == to.name || text == to.name+"("+to.section+")") {
 		return put(w, to.String())
 	}
+	if to == nil && text+".md" == file {
+		return put(w, `\fI`+escape(file, true)+`\fP`)
+	}
 	r.children(w, node)
 	switch {
 	case file == "" || to == r.page && to != nil || text == file:
@@ -174,8 +177,8 @@ func (r *renderer) children(w io.Writer, node *blackfriday.Node) {
 	}
 }
 
-// table renders a table of two columns as a list, since that needs no more than 80 columns,
-// and of a wider one the last column as text that is filled.
+// table renders a table as a list, since that needs no more than 80 columns: each row is the
+// first cell and what the others say of it, if there are several with the heads of the columns.
 func (r *renderer) table(w io.Writer, node *blackfriday.Node) blackfriday.WalkStatus {
 	var rows [][]string
 	node.Walk(func(n *blackfriday.Node, entering bool) blackfriday.WalkStatus {
@@ -190,27 +193,27 @@ func (r *renderer) table(w io.Writer, node *blackfriday.Node) blackfriday.WalkSt
 		rows[len(rows)-1] = append(rows[len(rows)-1], cell.String())
 		return blackfriday.SkipChildren
 	})
-	if len(rows[0]) == 2 {
-		for i, row := range rows[1:] {
-			put(w, []string{"\n.TP\n", "\n.PD 0\n.TP\n"}[min(i, 1)]+row[0]+"\n"+row[1]+"\n")
+	head := rows[0]
+	for i, row := range rows[1:] {
+		var about []string
+		for column, cell := range row {
+			switch {
+			case column == 0 || cell == "":
+			case len(head) > 2:
+				about = append(about, `\fI`+head[column]+`\fP: `+cell)
+			default:
+				about = append(about, cell)
+			}
 		}
-		return put(w, ".PD\n")
+		put(w, []string{"\n.TP\n", "\n.PD 0\n.TP\n"}[min(i, 1)]+row[0]+"\n"+strings.Join(about, "\n.br\n")+"\n")
 	}
-	last := len(rows[0]) - 1
-	put(w, "\n.TS\n"+strings.Repeat("lB ", last)+"lB\n"+strings.Repeat("l ", last)+"lx.\n")
-	for _, row := range rows {
-		put(w, strings.Join(row[:last], "\t")+"\tT{\n"+row[last]+"\nT}\n")
-	}
-	return put(w, ".TE\n")
+	return put(w, ".PD\n")
 }
 
 // lines brings the lines into the form that mandoc -Tlint wants: none is blank or too long,
 // except between .EX and .EE, where each line is one of the page.
 func lines(text string) []byte {
 	var b bytes.Buffer
-	if strings.Contains(text, "\n.TS\n") {
-		b.WriteString("'\\\" t\n") // man(1) calls tbl(1) then
-	}
 	example, before := false, ""
 	for line := range strings.Lines(text) {
 		word := strings.TrimSpace(line)
@@ -222,7 +225,7 @@ func lines(text string) []byte {
 			b.WriteString(line)
 		case word == "":
 			continue
-		case word[0] == '.' || before == ".TP" || strings.Contains(word, "\t"):
+		case word[0] == '.' || before == ".TP":
 			b.WriteString(word + "\n")
 		default:
 			fill(&b, word)
