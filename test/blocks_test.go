@@ -2,6 +2,7 @@ package test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -9,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // What a line that begins a block becomes in the page's script, and a line that ends one. A
@@ -17,6 +20,7 @@ var blocks = map[string]struct{ begin, end string }{
 	"sh":      {"", "[ $? = 0 ]"},
 	"make":    {"cat >Makefile <<'" + endOfFile + "' && make", endOfFile},
 	"yaml":    {"cat >pipeline.yaml <<'" + endOfFile + "' && pipex-pipeline >/dev/null", endOfFile},
+	"yaml-ci": {},
 	"json":    {"jq . >/dev/null <<'" + endOfFile + "'", endOfFile},
 	"text":    {": <<'" + endOfFile + "'", endOfFile},
 	"console": {": <<'" + endOfFile + "'", endOfFile},
@@ -29,6 +33,7 @@ const endOfFile = "END-OF-BLOCK"
 func script(page string) (string, error) {
 	var lines []string
 	language, before := "", ""
+	var config strings.Builder // of a CI service
 	for i, line := range strings.Split(page, "\n") {
 		text := line
 		fence, isFence := strings.CutPrefix(line, "```")
@@ -41,11 +46,22 @@ func script(page string) (string, error) {
 			}
 			line = block.begin
 		case isFence:
-			line, language = blocks[language].end, ""
+			if line = blocks[language].end; language == "yaml-ci" {
+				commands, err := commandsOf(config.String())
+				if err != nil {
+					return "", fmt.Errorf("line %d: %w", i+1, err)
+				}
+				line = "(set -e; " + strings.Join(commands, "; ") + ")"
+				config.Reset()
+			}
+			language = ""
 		case language == "":
 			if strings.HasPrefix(line, "    ") && before == "" {
 				return "", fmt.Errorf("line %d: an indented block; put it between ```LANGUAGE and ```", i+1)
 			}
+			line = ""
+		case language == "yaml-ci":
+			config.WriteString(line + "\n")
 			line = ""
 		case language == "sh":
 			if command, fails := strings.CutSuffix(line, "# fails"); fails {
@@ -58,6 +74,36 @@ func script(page string) (string, error) {
 		return "", fmt.Errorf("the last block does not end")
 	}
 	return strings.Join(lines, "\n"), nil
+}
+
+// commandsOf returns the commands that the configuration of a CI service runs, in their order:
+// each line of run, script and after_script. The tests are root already.
+func commandsOf(config string) (commands []string, err error) {
+	var root yaml.Node
+	if err := yaml.Unmarshal([]byte(config), &root); err != nil {
+		return nil, err
+	}
+	var visit func(n *yaml.Node, runs bool)
+	visit = func(n *yaml.Node, runs bool) {
+		if n.Kind == yaml.ScalarNode && runs {
+			for line := range strings.Lines(n.Value) {
+				commands = append(commands, strings.ReplaceAll(strings.TrimSpace(line), "sudo ", ""))
+			}
+		}
+		for i, child := range n.Content {
+			if n.Kind != yaml.MappingNode {
+				visit(child, runs)
+			} else if i%2 == 1 {
+				key := n.Content[i-1].Value
+				visit(child, key == "run" || key == "script" || key == "after_script")
+			}
+		}
+	}
+	visit(&root, false)
+	if len(commands) == 0 {
+		return nil, errors.New("no command in this configuration")
+	}
+	return commands, nil
 }
 
 // Every block of code in the pages does what its language promises when the page is pasted
@@ -146,15 +192,17 @@ func clone(t *testing.T) string {
 // A block is run or refused, never passed over.
 func TestBlocksAreSeen(t *testing.T) {
 	for page, want := range map[string]string{
-		"a\n\n```sh\ntrue\n```\nb":       "\n\n\ntrue\n[ $? = 0 ]\n",
-		"```text\n    a\n```":            ": <<'" + endOfFile + "'\n    a\n" + endOfFile,
-		"a\n    b\n":                     "\n\n",
-		"```\na\n```":                    "line 1: ",
-		"```ruby\na\n```":                "line 1: ",
-		"a\n\n    b\n":                   "line 3: ",
-		"```sh\ntrue\n```\n```sh\n```\n": "\ntrue\n[ $? = 0 ]\n\n[ $? = 0 ]\n",
-		"```sh\nfalse # fails\n```":      "\nif false ; then exit 1; fi\n[ $? = 0 ]",
-		"```sh\n":                        "the last block",
+		"a\n\n```sh\ntrue\n```\nb":            "\n\n\ntrue\n[ $? = 0 ]\n",
+		"```text\n    a\n```":                 ": <<'" + endOfFile + "'\n    a\n" + endOfFile,
+		"a\n    b\n":                          "\n\n",
+		"```\na\n```":                         "line 1: ",
+		"```yaml-ci\na: [{run: sudo x}]\n```": "\n\n(set -e; x)",
+		"```yaml-ci\na: b\n```":               "line 3: ",
+		"```ruby\na\n```":                     "line 1: ",
+		"a\n\n    b\n":                        "line 3: ",
+		"```sh\ntrue\n```\n```sh\n```\n":      "\ntrue\n[ $? = 0 ]\n\n[ $? = 0 ]\n",
+		"```sh\nfalse # fails\n```":           "\nif false ; then exit 1; fi\n[ $? = 0 ]",
+		"```sh\n":                             "the last block",
 	} {
 		got, err := script(page)
 		if err != nil {
