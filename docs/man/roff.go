@@ -121,14 +121,18 @@ func around(node *blackfriday.Node, entering bool) string {
 	return ""
 }
 
+// block renders code: further to the right than the text before it, except in a synopsis.
 func (r *renderer) block(w io.Writer, node *blackfriday.Node) blackfriday.WalkStatus {
-	begin := "\n.IP \"\" 4\n"
-	if node.Parent.Type == blackfriday.Item {
+	begin, end := "\n.IP \"\" 4\n", ""
+	switch before := node.Prev; {
+	case node.Parent.Type == blackfriday.Item:
 		begin = "\n.IP\n"
-	} else if plain(node.Prev) == "Synopsis" {
+	case before.Type == blackfriday.Heading && plain(before) == "Synopsis":
 		begin = "\n"
+	case before.Type == blackfriday.Heading: // where .IP would leave a line blank
+		begin, end = "\n.RS 4\n", ".RE\n"
 	}
-	return put(w, begin+".EX\n"+escape(string(node.Literal), true)+".EE\n")
+	return put(w, begin+".EX\n"+escape(string(node.Literal), true)+".EE\n"+end)
 }
 
 func tight(list *blackfriday.Node) bool {
