@@ -1,8 +1,6 @@
 # The two commands of the README are `make demo` and `make test`; each installs
 # what it needs first. The others are for those who work on pipex itself.
 
-VERBS := prepare exec commit discard link prune
-PORCELAIN := $(notdir $(patsubst %/main.go,%,$(wildcard scripts/*/main.go)))
 BIN   := $(CURDIR)/bin
 PREFIX ?= /usr/local
 FUZZTIME ?= 3s
@@ -15,16 +13,21 @@ BUILDFLAGS := -tags=urfave_cli_no_docs,grpcnotrace -trimpath
 
 export PATH := $(BIN):$(CURDIR)/scripts:$(PATH)
 
-.PHONY: build man demo test test-containerd test-race test-faults test-fuzz instructions bench check install deps test-deps clean
+.PHONY: build man demo test test-containerd test-race test-faults test-fuzz instructions bench check install uninstall deb deps test-deps clean
 
+# Two builds of one commit are the same bytes, whatever the directory, in a clone or from a
+# source archive: the linker is told the version, and adds no ids. GOARCH=arm64 builds for that.
+STAMP = pipex/lib/internal/version
+PACKAGES = ./cmd/... ./scripts/...
 build:
-	@go build $(BUILDFLAGS) -ldflags='-s -w' -o $(BIN)/ ./cmd/... ./scripts/...
+	@set -- $$(sh .ci/version) && go build $(BUILDFLAGS) -buildvcs=false \
+		-ldflags="-s -w -buildid= -X $(STAMP).version=$$1 -X $(STAMP).commit=$$2" -o $(BIN)/ $(PACKAGES)
 
 # The pages of docs that are of the manual, below MAN: man1, man5, man7. They name the day of
 # the last commit, so that two builds are the same bytes.
 MAN ?= $(CURDIR)/man
 man:
-	@rm -rf '$(MAN)' && SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/dev/null)} go run ./docs/man docs '$(MAN)'
+	@rm -rf '$(MAN)' && SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/dev/null)} GOARCH= go run ./docs/man docs '$(MAN)'
 
 demo: deps build
 	@$(MAKE) --no-print-directory -C scripts/examples/gosource demo
@@ -62,13 +65,18 @@ bench: deps build
 check:
 	sh .ci/check
 
-# make looks in /usr/local/include for what a Makefile includes.
-install: build
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include
-	install $(VERBS:%=$(BIN)/pipex-%) $(PORCELAIN:%=$(BIN)/%) $(DESTDIR)$(PREFIX)/bin
-	find scripts -maxdepth 1 -type f -perm /111 -exec install {} $(DESTDIR)$(PREFIX)/bin \;
-	find scripts -maxdepth 1 -name 'pipex-*' -type f ! -perm /111 -exec install -m 644 {} $(DESTDIR)$(PREFIX)/bin \; # which those source
-	install -m 644 scripts/pipex.mk $(DESTDIR)$(PREFIX)/include
+# Programs, man pages, completions, pipex.mk, pages and examples, below DESTDIR and PREFIX.
+install: build man
+	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' sh .ci/install '$(BIN)' '$(MAN)'
+
+# Removes what install of this same tree has put there.
+uninstall: man
+	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' sh .ci/install --uninstall '$(BIN)' '$(MAN)'
+
+# A Debian package, in dist: make deb ARCH=arm64
+ARCH ?= $(shell go env GOARCH)
+deb:
+	@sh .ci/deb '$(ARCH)'
 
 deps:
 	@sh .ci/deps
@@ -77,4 +85,4 @@ test-deps:
 	@sh .ci/deps test
 
 clean:
-	rm -rf $(BIN) $(MAN)
+	rm -rf $(BIN) $(MAN) dist

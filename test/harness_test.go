@@ -193,6 +193,11 @@ func TestScripts(t *testing.T) {
 			env.Setenv("PATH", path(bin))
 			env.Setenv("CONTAINERD_ADDRESS", address)
 			env.Setenv("SCRIPTS", site.scripts)
+			for _, dir := range []string{"GOMODCACHE", "GOCACHE"} { // HOME is another
+				if at, err := output("go", "env", dir); err == nil {
+					env.Setenv(dir, strings.TrimSpace(at))
+				}
+			}
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

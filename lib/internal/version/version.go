@@ -1,5 +1,5 @@
-// Package version returns the version of a program from the build information that the Go tool
-// puts into it (runtime/debug.BuildInfo).
+// Package version returns the version of a program: what the Makefile has the linker put into it,
+// else the build information of the Go tool (runtime/debug.BuildInfo).
 package version
 
 import (
@@ -11,9 +11,16 @@ import (
 // client is the module of containerd's client.
 const client = "github.com/containerd/containerd"
 
+// Set by the linker, by -X. The Go tool knows no commit of a source archive, and would have the
+// same program be other bytes there than in a clone.
+var version, commit string
+
 // String returns the version for records and labels: the tag, or a pseudo-version of the
-// commit, or 0.0.0-devel if the program was built outside a repository.
+// commit, or 0.0.0-devel if neither the Makefile nor the Go tool knew one.
 var String = sync.OnceValue(func() string {
+	if version != "" {
+		return version
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
 		return "0.0.0-devel"
@@ -26,10 +33,14 @@ var String = sync.OnceValue(func() string {
 func Long() string {
 	parts := []string{String()}
 	if info, ok := debug.ReadBuildInfo(); ok {
+		commit := commit
 		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" {
-				parts = append(parts, "commit "+s.Value)
+			if commit == "" && s.Key == "vcs.revision" {
+				commit = s.Value
 			}
+		}
+		if commit != "" {
+			parts = append(parts, "commit "+commit)
 		}
 		parts = append(parts, info.GoVersion)
 		for _, m := range info.Deps {
