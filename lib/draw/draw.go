@@ -125,8 +125,12 @@ func (o Options) open(w io.Writer, name string, width, height float64, title, de
 	if o.Link != nil {
 		role = "group"
 	}
-	fmt.Fprintf(p, `<svg xmlns="http://www.w3.org/2000/svg" class="pipex-picture" role="%s" aria-labelledby="%[2]s-title %[2]s-desc" width="%[3]s" height="%[4]s" viewBox="0 0 %[3]s %[4]s">`,
-		role, p.prefix, num(width), num(height))
+	space := ` xmlns="http://www.w3.org/2000/svg"` // HTML knows the element
+	if o.Embedded {
+		space = ""
+	}
+	fmt.Fprintf(p, `<svg%s class="pipex-picture" role="%s" aria-labelledby="%[3]s-title %[3]s-desc" width="%[4]s" height="%[5]s" viewBox="0 0 %[4]s %[5]s">`,
+		space, role, p.prefix, num(width), num(height))
 	fmt.Fprintf(p, "\n<title id=\"%s-title\">%s</title>\n<desc id=\"%[1]s-desc\">%s</desc>\n", p.prefix, esc(Clean(title, 300)), esc(desc))
 	if !o.Embedded {
 		fmt.Fprintf(p, "<style>%s</style>\n<rect class=\"back\" width=\"100%%\" height=\"100%%\"/>\n", Style)

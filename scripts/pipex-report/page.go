@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"pipex/lib/draw"
 	"pipex/lib/provenance"
 	"pipex/lib/status"
 	"pipex/lib/workspace"
@@ -51,6 +52,11 @@ type page struct {
 	Runs        []*entry
 	// Undetailed are how many of them have no details.
 	Undetailed int
+	// Graph and Timeline are the pictures, Spent is the timeline in words. A picture is empty if
+	// there are no runs for it, or too many: then Undrawn is set.
+	Graph, Timeline template.HTML
+	Spent           string
+	Undrawn         bool
 }
 
 // count is how many runs have a status.
@@ -144,6 +150,7 @@ func newPage(ctx context.Context, ws *workspace.Workspace, rows []*status.Row, n
 	slices.SortFunc(p.Counts, func(a, b count) int {
 		return cmp.Or(cmp.Compare(slices.Index(classes, a.Class), slices.Index(classes, b.Class)), cmp.Compare(b.N, a.N), cmp.Compare(a.Status, b.Status))
 	})
+	p.draw(nodes, numbers, now.Time)
 	p.Total, p.Size = status.Duration(time.Duration(ms)*time.Millisecond), status.Bytes(bytes)
 	return p, nil
 }
@@ -155,12 +162,15 @@ func element(name, content string) (html template.HTML, source string) {
 	return template.HTML("<" + name + ">" + content + "</" + name + ">"), "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 }
 
+// style is the page's and the pictures'.
+var style = pageCSS + draw.Style
+
 // Style and Script are the page's own, Policy allows these and nothing else (Content Security
 // Policy Level 3).
-func (p *page) Style() template.HTML  { html, _ := element("style", pageCSS); return html }
+func (p *page) Style() template.HTML  { html, _ := element("style", style); return html }
 func (p *page) Script() template.HTML { html, _ := element("script", pageJS); return html }
 func (p *page) Policy() string {
-	_, style := element("style", pageCSS)
+	_, style := element("style", style)
 	_, script := element("script", pageJS)
 	return fmt.Sprintf("default-src 'none'; style-src %s; script-src %s; base-uri 'none'; form-action 'none'", style, script)
 }
