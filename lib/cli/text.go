@@ -16,3 +16,15 @@ func Harmless(text string) string {
 		return r
 	}, text)
 }
+
+// Short returns at most max characters of text, harmless as [Harmless] makes them.
+func Short(text string, max int) string {
+	if len(text) > utf8.UTFMax*max {
+		text = text[:utf8.UTFMax*max]
+	}
+	text = Harmless(text)
+	if utf8.RuneCountInString(text) > max {
+		text = string([]rune(text)[:max-1]) + "…"
+	}
+	return text
+}

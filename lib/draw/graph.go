@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"pipex/lib/provenance"
+	"pipex/lib/status"
 )
 
 // The size of a box, and how far boxes are from each other, in CSS pixels: beside each other,
@@ -226,7 +227,7 @@ func (g *graph) desc() string {
 			stale++
 		}
 	}
-	text := plural(len(g.nodes), "run") + ", " + plural(inputs, "input")
+	text := status.Count(len(g.nodes), "run") + ", " + status.Count(inputs, "input")
 	if failed > 0 {
 		text += fmt.Sprintf(", %d not successful", failed)
 	}

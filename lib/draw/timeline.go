@@ -94,7 +94,7 @@ func BarLine(b *timeline.Bar) string {
 // Summary says in words where the time of a build went.
 func Summary(t *timeline.Timeline) string {
 	return fmt.Sprintf("%s in %s, at most %d at once, %.1f on average; %s in steps, %s before them, %s idle; the critical path has %s",
-		plural(len(t.Bars), "run"), status.Duration(t.Total()), t.Lanes, t.Parallelism(), status.Duration(t.Steps), status.Duration(t.Prepare), status.Duration(t.Idle), plural(len(t.Critical), "run"))
+		status.Count(len(t.Bars), "run"), status.Duration(t.Total()), t.Lanes, t.Parallelism(), status.Duration(t.Steps), status.Duration(t.Prepare), status.Duration(t.Idle), status.Count(len(t.Critical), "run"))
 }
 
 // rounds are the distances between marks, for builds of any length.

@@ -12,6 +12,14 @@ func Bytes(n int64) string {
 	return units.CustomSize("%.4g%s", float64(n), 1024, []string{"B", "K", "M", "G", "T", "P", "E"})
 }
 
+// Count writes a number and what it counts, in the plural unless it is one.
+func Count(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
+}
+
 // Age writes how long ago something was, in whole seconds at most.
 func Age(d time.Duration) string {
 	if d < 10*time.Second {

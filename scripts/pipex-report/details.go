@@ -5,6 +5,7 @@ import (
 	"context"
 	"io/fs"
 
+	"pipex/lib/cli"
 	"pipex/lib/status"
 	"pipex/lib/tree"
 	"pipex/lib/workspace"
@@ -62,7 +63,7 @@ func (rd *reader) of(ctx context.Context, row *status.Row) *details {
 	d.Since = since
 	d.WhyMore = max(len(found)-limit.list, 0)
 	for _, f := range found[:len(found)-d.WhyMore] {
-		d.Why = append(d.Why, clean(f.String(), limit.text))
+		d.Why = append(d.Why, cli.Short(f.String(), limit.text))
 	}
 	rd.artifacts(ctx, row, d)
 	for _, log := range []string{row.Run.Stdout(), row.Run.Stderr()} {
@@ -87,12 +88,12 @@ func (rd *reader) artifacts(ctx context.Context, row *status.Row, d *details) {
 			d.ArtifactsMore++
 			continue
 		}
-		a := artifact{Path: clean(e.Path, 200)}
+		a := artifact{Path: cli.Short(e.Path, 200)}
 		switch {
 		case e.Mode.IsRegular():
 			a.Size = status.Bytes(e.Size)
 		case e.Mode&fs.ModeSymlink != 0:
-			a.Path, a.Size = clean(cmp.Or(e.Path, "?")+" -> "+e.Link, 200), "link"
+			a.Path, a.Size = cli.Short(cmp.Or(e.Path, "?")+" -> "+e.Link, 200), "link"
 		default:
 			a.Size = "special"
 		}

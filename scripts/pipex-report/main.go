@@ -48,7 +48,7 @@ func report(c *cli.Call) (int, error) {
 	p.Version = c.App.Version
 	p.Title, p.Titled = "Workspace "+ws.ID, c.IsSet("title")
 	if p.Titled {
-		p.Title = clean(c.String("title"), 300)
+		p.Title = cli.Short(c.String("title"), 300)
 	}
 	if path := c.String("output"); path != "" {
 		err = replace(path, p.write)

@@ -178,22 +178,14 @@ func (p *page) Policy() string {
 // write writes the page.
 func (p *page) write(w io.Writer) error { return layout.Execute(w, p) }
 
-// plural returns a number and what it counts.
-func plural(n int, what string) string {
-	if n != 1 {
-		what += "s"
-	}
-	return fmt.Sprintf("%d %s", n, what)
-}
-
 // Are says what the page shows.
 func (p *page) Are() string {
 	var parts []string
 	if p.Steps > 0 || p.Open == 0 {
-		parts = append(parts, plural(p.Steps, map[bool]string{true: "step", false: "committed run"}[p.Whole]))
+		parts = append(parts, status.Count(p.Steps, map[bool]string{true: "step", false: "committed run"}[p.Whole]))
 	}
 	if p.Open > 0 {
-		parts = append(parts, plural(p.Open, "open run"))
+		parts = append(parts, status.Count(p.Open, "open run"))
 	}
 	return strings.Join(parts, ", ")
 }

@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/net/html"
 
+	"pipex/lib/cli"
 	"pipex/lib/step"
 	"pipex/lib/workspace"
 )
@@ -99,7 +100,7 @@ func (f fixture) report(title string) (string, *html.Node) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	p.Title, p.Titled, p.Whole = clean(title, 300), true, true
+	p.Title, p.Titled, p.Whole = cli.Short(title, 300), true, true
 	var b bytes.Buffer
 	if err := p.write(&b); err != nil {
 		f.Fatal(err)

@@ -11,7 +11,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"pipex/lib/cli"
 	"pipex/lib/status"
 )
 
@@ -116,16 +115,4 @@ func sequence(data []byte) int {
 		i++
 	}
 	return i
-}
-
-// clean returns at most max characters of a text, none of them a control character.
-func clean(text string, max int) string {
-	if len(text) > 4*max {
-		text = text[:4*max] // a character has at most four bytes
-	}
-	text = cli.Harmless(text)
-	if utf8.RuneCountInString(text) > max {
-		text = string([]rune(text)[:max-1]) + "…"
-	}
-	return text
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"pipex/lib/cli"
 	"pipex/lib/status"
 	"pipex/lib/step"
 	"pipex/lib/workspace"
@@ -104,8 +105,8 @@ func milliseconds(ms int64) string { return status.Duration(time.Duration(ms) * 
 func (rd *reader) view(n int, row *status.Row, d *details, numbers map[string]int, stale []string) *entry {
 	l := rd.limit
 	r := &entry{
-		N: n, Name: clean(row.StepID, 128), ID: clean(row.RunID, 128), details: d,
-		Class: class(row), Status: clean(string(row.Status), 20), Reason: reason(row, 2000),
+		N: n, Name: cli.Short(row.StepID, 128), ID: cli.Short(row.RunID, 128), details: d,
+		Class: class(row), Status: cli.Short(string(row.Status), 20), Reason: reason(row, 2000),
 		Started: at(row.StartedAt), Finished: at(row.FinishedAt),
 	}
 	if r.Class == bad {
@@ -121,7 +122,7 @@ func (rd *reader) view(n int, row *status.Row, d *details, numbers map[string]in
 		r.Status = "?"
 	}
 	if row.StepName != row.StepID {
-		r.Title = clean(row.StepName, 80)
+		r.Title = cli.Short(row.StepName, 80)
 	}
 	r.Mark = marks[r.Class]
 	if row.ExitCode != nil {
@@ -136,19 +137,19 @@ func (rd *reader) view(n int, row *status.Row, d *details, numbers map[string]in
 	}
 	r.measure(row, m)
 	r.Used = r.used()
-	r.Image = clean(m.Image, 100)
+	r.Image = cli.Short(m.Image, 100)
 	r.Facts = facts(row, m, l.text)
 	if cmd := command(m); len(cmd) > 0 {
-		r.Command = clean(step.Quote(first(cmd, l.text)), l.text)
+		r.Command = cli.Short(step.Quote(first(cmd, l.text)), l.text)
 	}
 	r.Reads, r.Stale = len(m.Inputs), len(stale)
 	r.InputsMore = max(len(m.Inputs)-l.list, 0)
 	for _, in := range m.Inputs[:len(m.Inputs)-r.InputsMore] {
-		at := clean(in.MountedAs, 200)
+		at := cli.Short(in.MountedAs, 200)
 		if in.Copied {
 			at = strings.TrimSpace(at + " copied into the output")
 		}
-		r.Inputs = append(r.Inputs, input{N: numbers[in.RunID], Step: clean(in.Step, 128), Run: clean(in.RunID, 128), At: at, Digest: cut(in.Digest, l.digest), Stale: slices.Contains(stale, in.Step)})
+		r.Inputs = append(r.Inputs, input{N: numbers[in.RunID], Step: cli.Short(in.Step, 128), Run: cli.Short(in.RunID, 128), At: at, Digest: cut(in.Digest, l.digest), Stale: slices.Contains(stale, in.Step)})
 	}
 	mounts := slices.Concat(m.Mounts, m.Sources)
 	r.MountsMore = max(len(mounts)-l.list, 0)
@@ -157,20 +158,20 @@ func (rd *reader) view(n int, row *status.Row, d *details, numbers map[string]in
 		if i >= len(m.Mounts) {
 			kind = "source"
 		}
-		r.Mounts = append(r.Mounts, mount{kind, clean(mt.HostPath, 300), clean(mt.ContainerPath, 200), cut(mt.Digest, l.digest)})
+		r.Mounts = append(r.Mounts, mount{kind, cli.Short(mt.HostPath, 300), cli.Short(mt.ContainerPath, 200), cut(mt.Digest, l.digest)})
 	}
 	if d != nil {
 		r.First = row.Meta != nil && row.StepID != "" && d.Since == ""
 		r.Same = d.Since != "" && len(d.Why) == 0
 	}
 	if m.Artifacts != nil {
-		r.Files = plural(m.Artifacts.Files, "file") + ", " + status.Bytes(m.Artifacts.Bytes)
+		r.Files = status.Count(m.Artifacts.Files, "file") + ", " + status.Bytes(m.Artifacts.Bytes)
 	}
 	return r
 }
 
 // cut returns the beginning of a digest.
-func cut(digest string, max int) string { return clean(digest[:min(len(digest), max)], max) }
+func cut(digest string, max int) string { return cli.Short(digest[:min(len(digest), max)], max) }
 
 // first returns so many of the words that a text of max characters can have: a command may have
 // millions.
@@ -225,13 +226,13 @@ func reason(row *status.Row, max int) string {
 	if row.SucceededSince {
 		notes = append(notes, "the step has succeeded since")
 	}
-	return clean(strings.Join(notes, "; "), max)
+	return cli.Short(strings.Join(notes, "; "), max)
 }
 
 // facts lists what the record says, as far as it is not the default.
 func facts(row *status.Row, m *workspace.Meta, max int) (list []fact) {
 	add := func(name, format string, args ...any) {
-		list = append(list, fact{name, clean(fmt.Sprintf(format, args...), max)})
+		list = append(list, fact{name, cli.Short(fmt.Sprintf(format, args...), max)})
 	}
 	if m.Image != "" {
 		add("Image", "%s %s", m.Image, m.ImageDigest)

@@ -31,7 +31,7 @@ func files(c *cli.Call, out *bufio.Writer, r workspace.Run) error {
 	if step != "" {
 		step = " of step " + strconv.Quote(step)
 	}
-	c.Say("run %q%s, %s: %d %s, %s", r.ID, step, cli.Harmless(string(state)), found.Files(), plural(found.Files(), "file"), status.Bytes(found.Bytes()))
+	c.Say("run %q%s, %s: %s, %s", r.ID, step, cli.Harmless(string(state)), status.Count(found.Files(), "file"), status.Bytes(found.Bytes()))
 	lines := json.NewEncoder(out)
 	lines.SetEscapeHTML(false)
 	for _, e := range found.Entries {

@@ -42,7 +42,7 @@ func steps(c *cli.Call, out *bufio.Writer, ws *workspace.Workspace) error {
 		fmt.Fprintf(out, "\n%s\n", total(linked, open))
 	}
 	if since > 0 {
-		c.Say("%d failed open %s of steps that have succeeded since; pipex-prune --failed removes them", since, plural(since, "run"))
+		c.Say("%s of steps that have succeeded since; pipex-prune --failed removes them", status.Count(since, "failed open run"))
 	}
 	return err
 }
@@ -99,7 +99,7 @@ func cells(r *status.Row) []string {
 	if state == "" {
 		state = "?"
 	}
-	return []string{short(step, 40), short(state, 12), exit, took, memory, size, ago, r.RunID, short(note(r), 120)}
+	return []string{cli.Short(step, 40), cli.Short(state, 12), exit, took, memory, size, ago, r.RunID, cli.Short(note(r), 120)}
 }
 
 func note(r *status.Row) string {
@@ -127,9 +127,9 @@ func total(linked, open []*status.Row) string {
 			ms += *r.DurationMs
 		}
 	}
-	text := fmt.Sprintf("%d %s", len(linked), plural(len(linked), "step"))
+	text := status.Count(len(linked), "step")
 	if len(open) > 0 {
-		text += fmt.Sprintf(", %d open %s", len(open), plural(len(open), "run"))
+		text += ", " + status.Count(len(open), "open run")
 	}
 	return fmt.Sprintf("%s, %s, %s", text, status.Bytes(size), status.Duration(time.Duration(ms)*time.Millisecond))
 }
