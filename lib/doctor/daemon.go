@@ -38,7 +38,7 @@ func (d *daemon) ask(ctx context.Context, to endpoint.Containerd) Finding {
 	}
 	plugins, err := introspectionapi.NewIntrospectionClient(client.Conn).Plugins(ctx, &introspectionapi.PluginsRequest{Filters: []string{"type==io.containerd.snapshotter.v1"}})
 	if err != nil {
-		return fails("", "containerd at %q cannot list its plugins: %v", to.Socket(), err)
+		return fails("look at its log; systemctl restart containerd", "containerd at %q cannot list its plugins: %v", to.Socket(), err)
 	}
 	said := &answer{snapshotter: to.Snapshotter}
 	for _, p := range plugins.Plugins {

@@ -101,7 +101,7 @@ func all(ctx context.Context, checks []check, after func() []check) []Finding {
 			select {
 			case findings[i] = <-done[i]:
 			default:
-				findings[i] = fails("", "no answer within %s", patience)
+				findings[i] = fails("look in dmesg for what hangs: a file server, a disk or a program", "no answer within %s", patience)
 			}
 		}
 		findings[i].Check = c.name

@@ -56,7 +56,7 @@ func TestChecksThatHang(t *testing.T) {
 		{"hangs", func(context.Context) Finding { <-end; return ok("too late") }},
 		{"works", func(context.Context) Finding { return ok("well") }},
 	}, nil)
-	if len(findings) != 2 || findings[0].Status != Fails || !strings.Contains(findings[0].Found, "no answer") || findings[1] != (Finding{"works", OK, "well", ""}) {
+	if len(findings) != 2 || findings[0].Status != Fails || !strings.Contains(findings[0].Found, "no answer") || findings[0].Help == "" || findings[1] != (Finding{"works", OK, "well", ""}) {
 		t.Errorf("%+v", findings)
 	}
 }

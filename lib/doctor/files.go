@@ -26,6 +26,9 @@ func files(dir string) []check {
 	}
 }
 
+// elsewhere helps where a file system cannot be used, whatever the reason.
+const elsewhere = "choose a directory that you can write to: --workdir, $PIPEX_WORKDIR"
+
 // inside calls do with a new directory in dir, or in the nearest one above dir that is
 // there, and removes it afterwards.
 func inside(dir string, do func(dir string) Finding) Finding {
@@ -34,7 +37,7 @@ func inside(dir string, do func(dir string) Finding) Finding {
 		at, err = os.MkdirTemp(at, ".pipex-doctor-")
 	}
 	if err != nil {
-		return fails("choose a directory that you can write to: --workdir, $PIPEX_WORKDIR", "%v", err)
+		return fails(elsewhere, "%v", err)
 	}
 	defer os.RemoveAll(at)
 	return do(at)
@@ -58,11 +61,11 @@ func clock(dir string) Finding {
 	before := time.Now()
 	path := filepath.Join(dir, "clock")
 	if err := os.WriteFile(path, []byte("now"), 0o666); err != nil {
-		return fails("", "%v", err)
+		return fails(elsewhere, "%v", err)
 	}
 	info, err := os.Stat(path)
 	if err != nil {
-		return fails("", "%v", err)
+		return fails(elsewhere, "%v", err)
 	}
 	off := info.ModTime().Sub(before)
 	if off < -most || off > most+time.Since(before) {
@@ -79,7 +82,7 @@ func locks(dir string) Finding {
 	for i := range opened {
 		f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o666)
 		if err != nil {
-			return fails("", "%v", err)
+			return fails(elsewhere, "%v", err)
 		}
 		defer f.Close()
 		opened[i] = f
@@ -112,7 +115,7 @@ func renames(dir string) Finding {
 		return fails("use a local file system", "a symlink that was replaced has its old target")
 	}
 	if err := os.Mkdir(filepath.Join(dir, "d"), 0o777); err != nil {
-		return fails("", "%v", err)
+		return fails(elsewhere, "%v", err)
 	}
 	switch err := unix.Renameat2(unix.AT_FDCWD, filepath.Join(dir, "d"), unix.AT_FDCWD, b, unix.RENAME_NOREPLACE); {
 	case err == nil:
@@ -127,12 +130,12 @@ func renames(dir string) Finding {
 func copies(dir string) Finding {
 	from, err := os.Create(filepath.Join(dir, "from"))
 	if err != nil {
-		return fails("", "%v", err)
+		return fails(elsewhere, "%v", err)
 	}
 	defer from.Close()
 	to, err := os.Create(filepath.Join(dir, "to"))
 	if err != nil {
-		return fails("", "%v", err)
+		return fails(elsewhere, "%v", err)
 	}
 	defer to.Close()
 	if err := unix.IoctlFileClone(int(to.Fd()), int(from.Fd())); err != nil {
@@ -157,7 +160,7 @@ func room(what, dir string) check {
 			err = unix.Statfs(at, &fs)
 		}
 		if err != nil {
-			return fails("", "%s: %v", at, err)
+			return fails(elsewhere, "%s: %v", at, err)
 		}
 		help := makeRoomOfHere
 		if what == "workdir" {

@@ -36,7 +36,7 @@ func find(program string) (string, error) {
 func kernel(context.Context) Finding {
 	var name unix.Utsname
 	if err := unix.Uname(&name); err != nil {
-		return fails("", "%v", err)
+		return fails("use Linux 5.6 or later", "%v", err)
 	}
 	release := unix.ByteSliceToString(name.Release[:])
 	fd, err := unix.Openat2(unix.AT_FDCWD, ".", &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_BENEATH})
@@ -80,7 +80,7 @@ func cgroups(context.Context) Finding {
 func overlay(context.Context) Finding {
 	data, err := os.ReadFile("/proc/filesystems")
 	if err != nil {
-		return fails("", "%v", err)
+		return fails("mount -t proc proc /proc", "%v", err)
 	}
 	for line := range strings.Lines(string(data)) {
 		if strings.TrimSpace(line) == "nodev\toverlay" {
@@ -157,7 +157,7 @@ func rootless(context.Context) Finding {
 	}
 	me, err := user.Current()
 	if err != nil {
-		return fails("", "%v", err)
+		return fails("give the user an entry in /etc/passwd", "%v", err)
 	}
 	for _, file := range []string{"/etc/subuid", "/etc/subgid"} {
 		if !has(file, me.Username+":", me.Uid+":") {
