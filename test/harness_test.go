@@ -190,6 +190,11 @@ func TestScripts(t *testing.T) {
 				// Whatever a script leaves open is gone when it ends.
 				env.Defer(func() { release(address, env.WorkDir) })
 			}
+			env.Defer(func() {
+				if err := conform(env.WorkDir); err != nil && !odd[name] {
+					env.T().Fatal("records that docs/meta.schema.json does not accept: ", err)
+				}
+			})
 			env.Setenv("PATH", path(bin))
 			env.Setenv("CONTAINERD_ADDRESS", address)
 			env.Setenv("SCRIPTS", site.scripts)
