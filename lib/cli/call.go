@@ -31,11 +31,12 @@ func globals() []cli.Flag {
 	}
 }
 
-// JSON, NUL and Stdin are options that several verbs have.
+// OutputFlag, JSON, NUL and Stdin are options that several verbs have.
 var (
-	JSON  = &cli.BoolFlag{Name: "json", Usage: "print each result as one JSON object per line"}
-	NUL   = &cli.BoolFlag{Name: "z", Usage: "end each record, read or printed, with NUL instead of a line feed"}
-	Stdin = &cli.BoolFlag{Name: "stdin", Usage: "read more ids from standard input, one per record"}
+	OutputFlag = &cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write to `FILE`, replaced as a whole, instead of stdout"}
+	JSON       = &cli.BoolFlag{Name: "json", Usage: "print each result as one JSON object per line"}
+	NUL        = &cli.BoolFlag{Name: "z", Usage: "end each record, read or printed, with NUL instead of a line feed"}
+	Stdin      = &cli.BoolFlag{Name: "stdin", Usage: "read more ids from standard input, one per record"}
 )
 
 // Caller returns the user and group that called sudo(8), or else root. Root of a container with
@@ -91,6 +92,21 @@ func (c *Call) Operands(min, max int) error {
 	}
 	if n < min || max >= 0 && n > max {
 		return name.Usage("wrong number of operands: %s %s", c.verb.Name, strings.Join(c.verb.Synopsis, ", or "+c.verb.Name+" "))
+	}
+	return nil
+}
+
+// OneOf returns an error if more than one of the options is given.
+func (c *Call) OneOf(options ...string) error {
+	given := ""
+	for _, o := range options {
+		if !c.Bool(o) {
+			continue
+		}
+		if given != "" {
+			return name.Usage("--%s and --%s exclude each other", given, o)
+		}
+		given = o
 	}
 	return nil
 }

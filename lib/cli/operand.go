@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"errors"
+
 	"pipex/lib/workspace"
 )
 
@@ -41,4 +43,32 @@ func (c *Call) WorkspaceOperand(operand string) (*workspace.Workspace, bool) {
 	place.Workspace = operand
 	w, err := place.Open()
 	return w, err == nil
+}
+
+// RunOperands returns the workspace and the runs to look at that the operands name: [WORKSPACE]
+// [STEP|RUN]...; no runs mean all. A first word that is no step and no run, but a workspace,
+// means that.
+func (c *Call) RunOperands() (ws *workspace.Workspace, runs []workspace.Run, err error) {
+	ws, err = c.Place().Open()
+	args := c.Args
+	if len(args) > 0 {
+		if err == nil {
+			_, err = ws.ResolveToLook(args[0])
+		}
+		if err != nil && !errors.Is(err, workspace.ErrAmbiguous) {
+			if w, is := c.WorkspaceOperand(args[0]); is {
+				ws, args, err = w, args[1:], nil
+			}
+		}
+	}
+	for _, arg := range args {
+		if err != nil {
+			break
+		}
+		var r workspace.Run
+		if r, err = ws.ResolveToLook(arg); err == nil {
+			runs = append(runs, r)
+		}
+	}
+	return ws, runs, err
 }

@@ -77,13 +77,16 @@ func Name(n *provenance.Node, max int) string {
 	return Clean(text, max)
 }
 
+// wide is about where the characters begin that take two columns.
+const wide = 0x1100
+
 // Clean returns text with ? in place of what is not printable, cut to a width of max columns.
 func Clean(text string, max int) string {
 	var b strings.Builder
 	columns := 0
 	for i, r := range text {
 		w := 1
-		if r >= 0x1100 { // about where the wide ones begin
+		if r >= wide {
 			w = 2
 		}
 		if columns+w > max || columns+w == max && i+utf8.RuneLen(r) < len(text) {

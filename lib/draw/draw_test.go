@@ -67,8 +67,14 @@ func TestHostile(t *testing.T) {
 	if got := fmt.Sprint(elements(t, out)); got != "[a desc g line path rect style svg text title]" {
 		t.Error(got)
 	}
-	if strings.ContainsAny(out, "\x1b\x00\u202e") || len(out) > 60_000 {
-		t.Errorf("%d bytes: %.3000q", len(out), out)
+	var text strings.Builder
+	Text{}.Tree(&text, nodes)
+	Text{Columns: 80}.Timeline(&text, timeline.New(nodes, time.Unix(0, 0)))
+	Dot(&text, nodes, Options{})
+	for _, out := range []string{out, text.String()} {
+		if strings.ContainsAny(out, "\x1b\x00\u202e") || len(out) > 60_000 {
+			t.Errorf("%d bytes: %.3000q", len(out), out)
+		}
 	}
 }
 
@@ -129,6 +135,91 @@ func TestTicks(t *testing.T) {
 	for total := time.Millisecond; total < 10_000*time.Hour; total = total * 3 / 2 {
 		if n := len(ticks(total)); n < 2 || n > 11 {
 			t.Errorf("%v has %d marks", total, n)
+		}
+	}
+}
+
+// The runs of a small build with a stale input, a failure, and one that is read twice.
+func build() []*provenance.Node {
+	src := run("src", 0, 10)
+	src.Linked = nil
+	lint := run("lint", 10, 20, src)
+	lint.Stale = []string{"src"}
+	test := run("test", 10, 30, src)
+	all := run("all", 30, 40, lint, test)
+	all.Status = workspace.Failure
+	return []*provenance.Node{src, lint, test, all}
+}
+
+// A tree shows below each run what it was made from, once; and whole chains, of any length.
+func TestTree(t *testing.T) {
+	var b strings.Builder
+	if err := (Text{}).Tree(&b, build()); err != nil {
+		t.Fatal(err)
+	}
+	const want = `✗ all  failure 9.9s  all
+├─ ✓ lint  success 9.9s  lint  stale: src
+│  └─ ✓ src  success 9.9s  src  not linked
+└─ ✓ test  success 19s  test
+   └─ ✓ src  success 9.9s  src  not linked
+`
+	if b.String() != want {
+		t.Errorf("got\n%s", b.String())
+	}
+	var chain []*provenance.Node
+	for i := range 10_000 {
+		chain = append(chain, run(fmt.Sprint("s", i), 0, 1, chain[max(i-1, 0):]...))
+	}
+	b.Reset()
+	err := Text{}.Tree(&b, chain)
+	if n := strings.Count(b.String(), "\n"); err != nil || n != 10_000 || b.Len() > 3_000_000 {
+		t.Errorf("%d lines, %d bytes, %v", n, b.Len(), err)
+	}
+	var fan []*provenance.Node
+	for i := range 100 { // each reads all before it
+		fan = append(fan, run(fmt.Sprint("s", i), 0, 1, fan...))
+	}
+	b.Reset()
+	if err := (Text{}).Tree(&b, fan); err != nil || strings.Count(b.String(), "\n") != 100*99/2+1 {
+		t.Errorf("%d lines, %v", strings.Count(b.String(), "\n"), err)
+	}
+}
+
+// A timeline in characters has its bars at their times, and is as wide as it is said to be.
+func TestTextTimeline(t *testing.T) {
+	var b strings.Builder
+	line := timeline.New(build(), time.Time{})
+	if err := (Text{Columns: 40}).Timeline(&b, line); err != nil {
+		t.Fatal(err)
+	}
+	const want = `        0s    10s   20s   30s
+✓ src   ██████                    9.9s *
+✓ lint        ██████              9.9s
+✓ test        ████████████         19s *
+✗ all                     ██████  9.9s *
+`
+	if got := b.String(); !strings.HasPrefix(got, want) || !strings.Contains(got, "\n* critical path: src 10s, test 20s, all 10s\n") {
+		t.Errorf("got\n%s", got)
+	}
+	b.Reset()
+	if err := (Text{Columns: 1}).Timeline(&b, timeline.New(nil, time.Time{})); err != nil {
+		t.Error(err)
+	}
+}
+
+// In the language of Graphviz no name gets out of its string.
+func TestDot(t *testing.T) {
+	nodes := build()
+	nodes[0].Step = `a"b\n\" -> x [c]; ` + "\x1b"
+	var b strings.Builder
+	if err := Dot(&b, nodes, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`r0 [label="a\"b\\n\\\" -> x [c]; ?\nsuccess 9.9s"`, "\tr0 -> r1\n", "\tr2 -> r3\n", `color=red3]`,
+	} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %s in\n%s", want, b.String())
 		}
 	}
 }

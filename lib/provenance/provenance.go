@@ -51,6 +51,20 @@ type Node struct {
 // Open reports whether the run is in staging/.
 func (n *Node) Open() bool { return !n.Committed && !n.Missing }
 
+// Read returns the graph of runs, or that of the whole workspace if there are none: see [Of] and
+// [Workspace]. bad names links that are not good, err says why there is no graph.
+func Read(ctx context.Context, ws *workspace.Workspace, runs []workspace.Run) (nodes []*Node, bad, err error) {
+	if len(runs) > 0 {
+		nodes, bad = Of(ctx, ws, runs...)
+	} else {
+		nodes, bad = Workspace(ctx, ws)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, nil, bad
+	}
+	return nodes, bad, nil
+}
+
 // Workspace returns the runs that the steps are linked to, the open runs, and all runs before
 // them. The order is that of [Of]. It returns the nodes of good links together with an error
 // that names bad ones.

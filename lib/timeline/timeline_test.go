@@ -1,6 +1,8 @@
 package timeline
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -80,5 +82,36 @@ func TestOddTimes(t *testing.T) {
 	}
 	if e := New(nil, time.Time{}); e.Total() != 0 || e.Parallelism() != 0 || e.Critical != nil {
 		t.Errorf("%+v", e)
+	}
+}
+
+// A trace has for each run a part on its lane within which its other parts are, and arrows.
+func TestChrome(t *testing.T) {
+	a := run("a", 0, 10, 1000)
+	b := run("b", 1100, 1110, 2000, a)
+	b.Status = workspace.Failure
+	var out bytes.Buffer
+	if err := New([]*provenance.Node{a, b}, time.Time{}).WriteChrome(&out, "build", func(b *Bar) string { return b.Node.Step }); err != nil {
+		t.Fatal(err)
+	}
+	var trace struct {
+		TraceEvents []struct {
+			Name, Ph string
+			TS, Dur  int64
+			TID      int
+			Args     map[string]any
+		}
+	}
+	if err := json.Unmarshal(out.Bytes(), &trace); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range trace.TraceEvents {
+		if e.Ph != "M" {
+			got = append(got, fmt.Sprintf("%s:%s:%d+%d", e.Ph, e.Name, e.TS, e.Dur))
+		}
+	}
+	if want := "X:a:0+1000000 X:prepare:0+10000 X:exec:10000+990000 X:b:1100000+900000 X:prepare:1100000+10000 X:exec:1110000+890000 s:wait:999999+0 f:wait:1100000+0"; strings.Join(got, " ") != want {
+		t.Errorf("got  %s\nwant %s", strings.Join(got, " "), want)
 	}
 }

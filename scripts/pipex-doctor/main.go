@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	ucli "github.com/urfave/cli/v2"
-	"golang.org/x/term"
 
 	"pipex/lib/cli"
 	"pipex/lib/doctor"
@@ -59,7 +58,7 @@ var colours = map[doctor.Status]string{doctor.OK: "32", doctor.Warning: "33", do
 // line writes a finding for people.
 func line(f doctor.Finding) string {
 	status := fmt.Sprintf("%-8s", f.Status)
-	if term.IsTerminal(int(os.Stdout.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" {
+	if cli.Colours(os.Stdout) {
 		status = "\x1b[" + colours[f.Status] + "m" + status + "\x1b[m"
 	}
 	text := fmt.Sprintf("%s %-24s %s", status, f.Check, cli.Harmless(f.Found))

@@ -2,14 +2,11 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"os"
 
 	ucli "github.com/urfave/cli/v2"
 
 	"pipex/lib/cli"
-	"pipex/lib/workspace"
 )
 
 func main() {
@@ -21,7 +18,7 @@ func main() {
 			"the ends of its logs. With STEP or RUN, only these and all that they were made from. The\n" +
 			"file needs no other file and no network.",
 		Flags: []ucli.Flag{
-			&ucli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write to `FILE`, replaced as a whole, instead of stdout"},
+			cli.OutputFlag,
 			&ucli.StringFlag{Name: "title", Usage: "use `TEXT` as the title (the workspace's name)"},
 		},
 		Examples: []string{"pipex-report -o report.html", "pipex-report --title 'Nightly build' >report.html"},
@@ -31,7 +28,7 @@ func main() {
 }
 
 func report(c *cli.Call) (int, error) {
-	ws, runs, err := operands(c)
+	ws, runs, err := c.RunOperands()
 	if err != nil {
 		return 0, err
 	}
@@ -50,40 +47,8 @@ func report(c *cli.Call) (int, error) {
 	if p.Titled {
 		p.Title = cli.Short(c.String("title"), 300)
 	}
-	if path := c.String("output"); path != "" {
-		err = replace(path, p.write)
-	} else {
-		err = p.write(os.Stdout)
-	}
-	if err != nil {
+	if err := cli.Output(c.String("output"), p.write); err != nil {
 		return 0, fmt.Errorf("cannot write the report: %w", err)
 	}
 	return 0, nil
-}
-
-// operands returns the workspace and the runs that are asked for; no runs mean all. A first
-// word that is no step and no run, but a workspace, means that.
-func operands(c *cli.Call) (ws *workspace.Workspace, runs []workspace.Run, err error) {
-	ws, err = c.Place().Open()
-	args := c.Args
-	if len(args) > 0 {
-		if err == nil {
-			_, err = ws.ResolveToLook(args[0])
-		}
-		if err != nil && !errors.Is(err, workspace.ErrAmbiguous) {
-			if w, is := c.WorkspaceOperand(args[0]); is {
-				ws, args, err = w, args[1:], nil
-			}
-		}
-	}
-	for _, arg := range args {
-		if err != nil {
-			break
-		}
-		var r workspace.Run
-		if r, err = ws.ResolveToLook(arg); err == nil {
-			runs = append(runs, r)
-		}
-	}
-	return ws, runs, err
 }

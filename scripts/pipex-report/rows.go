@@ -20,13 +20,13 @@ import (
 // links that cannot be read.
 func read(ctx context.Context, ws *workspace.Workspace, runs []workspace.Run) (rows []*status.Row, nodes []*provenance.Node, bad, err error) {
 	if len(runs) > 0 {
-		if nodes, bad = provenance.Of(ctx, ws, runs...); nodes == nil {
-			return nil, nil, nil, bad
+		if nodes, bad, err = provenance.Read(ctx, ws, runs); err != nil {
+			return nil, nil, nil, err
 		}
 		for _, n := range nodes {
 			rows = append(rows, row(ctx, ws, n))
 		}
-		return rows, nodes, bad, ctx.Err()
+		return rows, nodes, bad, nil
 	}
 	linked, open, bad := status.Read(ctx, ws)
 	status.MarkSucceeded(linked, open)

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"bufio"
@@ -9,6 +9,15 @@ import (
 
 	"github.com/google/uuid"
 )
+
+// Output writes to stdout or, if path is not empty, to a file as a whole: [replace] says how.
+func Output(path string, write func(io.Writer) error) error {
+	if path != "" {
+		return replace(path, write)
+	}
+	out := bufio.NewWriterSize(os.Stdout, 64<<10)
+	return errors.Join(write(out), out.Flush())
+}
 
 // replace writes a file under another name and then renames it, so that nobody sees half of
 // it, and a failure leaves the old one. A link is followed. What is no regular file, such as a
