@@ -10,7 +10,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// Output writes to stdout or, if path is not empty, to a file as a whole: [replace] says how.
+// Output lets write write to stdout or, if path is not empty, to that file: nobody sees half of
+// it, and a failure leaves the old one.
 func Output(path string, write func(io.Writer) error) error {
 	if path != "" {
 		return replace(path, write)

@@ -20,15 +20,11 @@ func Dot(w io.Writer, nodes []*provenance.Node, o Options) error {
 	number := make(map[*provenance.Node]int, len(nodes))
 	for i, n := range nodes {
 		number[n] = i
-		state := Clean(string(n.Status), 20)
-		if took := Took(n, o.now()); took != "" {
-			state += " " + took
-		}
 		style := ""
 		if len(n.Linked) == 0 && !n.Open() {
 			style = ", style=dashed"
 		}
-		fmt.Fprintf(out, "\tr%d [label=%s, tooltip=%s, color=%s%s]\n", i, quoted(Name(n, 40), state), quoted(Line(n, o)), dotColours[Class(n.Status)], style)
+		fmt.Fprintf(out, "\tr%d [label=%s, tooltip=%s, color=%s%s]\n", i, quoted(Name(n, 40), state(n, o.now())), quoted(Line(n, o)), dotColours[Class(n.Status)], style)
 	}
 	for i, n := range nodes {
 		for _, in := range n.Inputs {

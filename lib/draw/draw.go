@@ -110,6 +110,15 @@ func Took(n *provenance.Node, now time.Time) string {
 	return status.Duration(max(n.Ended(now).Sub(n.Meta.StartedAt.Time), 0))
 }
 
+// state returns the status of a run and how long it took, in words.
+func state(n *provenance.Node, now time.Time) string {
+	text := Clean(string(n.Status), 12)
+	if took := Took(n, now); took != "" {
+		text += " " + took
+	}
+	return text
+}
+
 // picture is an SVG that is being written.
 type picture struct {
 	*bufio.Writer

@@ -207,6 +207,17 @@ func TestTextTimeline(t *testing.T) {
 	}
 }
 
+// Runs may be far from each other, and records of others may have any time.
+func TestAnyTime(t *testing.T) {
+	for _, years := range []int64{10, 1000, 9000} {
+		nodes := []*provenance.Node{run("a", 0, 1), run("b", years*365*24*3600, years*365*24*3600+1), run("c", -years*6*365*24*3600, 0)}
+		var b strings.Builder
+		if err := (Text{Columns: 300}).Timeline(&b, timeline.New(nodes, time.Time{})); err != nil || strings.Count(b.String(), "█") < len(nodes) {
+			t.Errorf("%v\n%s", err, b.String())
+		}
+	}
+}
+
 // In the language of Graphviz no name gets out of its string.
 func TestDot(t *testing.T) {
 	nodes := build()

@@ -174,14 +174,11 @@ func (p *picture) box(n *provenance.Node, at xy) {
 	p.begin(n, class, Line(n, p.o))
 	fmt.Fprintf(p, `<rect x="%s" y="%s" width="%s" height="%s" rx="5"/>`, num(at.x), num(at.y), num(boxWidth), num(boxHeight))
 	fmt.Fprintf(p, `<text x="%s" y="%s">%s</text>`, num(at.x+8), num(at.y+15), esc(Name(n, maxName)))
-	state := Marks[Class(n.Status)] + " " + Clean(string(n.Status), 12)
-	if took := Took(n, p.now); took != "" {
-		state += " " + took
-	}
+	note := Marks[Class(n.Status)] + " " + state(n, p.now)
 	if len(n.Stale) > 0 {
-		state += ", stale"
+		note += ", stale"
 	}
-	fmt.Fprintf(p, `<text class="weak note" x="%s" y="%s">%s</text>`, num(at.x+8), num(at.y+29), esc(state))
+	fmt.Fprintf(p, `<text class="weak note" x="%s" y="%s">%s</text>`, num(at.x+8), num(at.y+29), esc(note))
 	p.end(n)
 }
 

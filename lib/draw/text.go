@@ -77,11 +77,7 @@ func (t *tree) write(n *provenance.Node, first, rest string, depth int) {
 		return
 	}
 	t.written[n] = true
-	state := Clean(string(n.Status), 20)
-	if took := Took(n, t.Now); took != "" {
-		state += " " + took
-	}
-	fmt.Fprintf(t, "  %s  %s", state, t.colour(weak, Clean(n.ID, 128)))
+	fmt.Fprintf(t, "  %s  %s", state(n, t.Now), t.colour(weak, Clean(n.ID, 128)))
 	if len(n.Stale) > 0 {
 		fmt.Fprintf(t, "  %s", t.colour("33", "stale: "+Clean(strings.Join(n.Stale, " "), 300)))
 	} else if len(n.Linked) == 0 && n.Committed {
@@ -112,7 +108,7 @@ func (t Text) Timeline(w io.Writer, line *timeline.Timeline) error {
 	}
 	total := max(line.Total(), time.Millisecond)
 	chart := max(t.Columns-name-took-len("x  x   *"), 10)
-	at := func(when time.Time) int { return int(int64(chart) * int64(when.Sub(line.Begin)) / int64(total)) }
+	at := func(when time.Time) int { return column(when.Sub(line.Begin), total, chart) }
 	if len(line.Bars) > 0 {
 		fmt.Fprintf(out, "%*s  %s\n", name+2, "", t.colour(weak, scale(total, chart)))
 	}
@@ -153,14 +149,20 @@ func width(text string) (columns int) {
 	return columns
 }
 
+// column returns where a time is in a chart: 0 to chart. A record may have any time, so the
+// product of the two does not always fit in an integer.
+func column(d, total time.Duration, chart int) int {
+	return min(max(int(float64(chart)*float64(d)/float64(total)), 0), chart)
+}
+
 // scale writes round times at their places.
 func scale(total time.Duration, chart int) string {
 	marks := ticks(total)
 	var b strings.Builder
 	for i, d := range marks {
-		column, text := int(int64(chart)*int64(d)/int64(total)), axis(d)
-		if used := b.Len(); i == 0 || column >= used+2 && column+len(text) <= chart {
-			b.WriteString(strings.Repeat(" ", column-used) + text)
+		at, text := column(d, total, chart), axis(d)
+		if used := b.Len(); i == 0 || at >= used+2 && at+len(text) <= chart {
+			b.WriteString(strings.Repeat(" ", at-used) + text)
 		}
 	}
 	return b.String()
@@ -172,7 +174,7 @@ func path(bars []*timeline.Bar) string {
 	var list []string
 	for i, b := range bars {
 		if i > 0 && b.Waited >= 100*time.Millisecond {
-			list = append(list, status.Duration(b.Waited)+" of nothing")
+			list = append(list, "waited "+status.Duration(b.Waited))
 		}
 		list = append(list, Name(b.Node, 40)+" "+status.Duration(b.Finished.Sub(b.Prepared)))
 	}
