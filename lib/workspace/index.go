@@ -36,7 +36,8 @@ import (
 // The time of the file complete is that of runs/ (mtime) when each run had its entries. If
 // runs/ has another time, then something was changed without the index: by another tool, by
 // an earlier version of pipex, by hand, or by a verb that was killed. The next look then
-// adds the missing entries. A run that another tool commits within the same tick of the
+// adds the missing entries, and leaves the file pruning for the next prune, which removes
+// entries without a run. A run that another tool commits within the same tick of the
 // kernel's clock as we do is missing until runs/ changes again.
 const indexDir = private + "/by"
 
@@ -135,6 +136,15 @@ func (ws *Workspace) enter(k keys) error {
 	return nil
 }
 
+// announce adds a run that is about to be renamed to runs/. The index is not complete from here
+// on: if this process is killed before the rename, the next prune has to look for the entries.
+func (ws *Workspace) announce(k keys) error {
+	if err := ws.markComplete(time.Unix(0, 0)); err != nil {
+		return err
+	}
+	return ws.enter(k)
+}
+
 // leave removes a run from the index.
 func (ws *Workspace) leave(k keys) (err error) {
 	for _, entry := range k.entries() {
@@ -191,7 +201,7 @@ func (ws *Workspace) publish(ctx context.Context, r Run, m *Meta) (Run, error) {
 	lock, err := ws.wait(waiting, unix.F_WRLCK, indexByte)
 	defer lock.Release()
 	_, complete := ws.complete()
-	complete = complete && err == nil && ws.enter(r.keys(m)) == nil
+	complete = complete && err == nil && ws.announce(r.keys(m)) == nil
 	done := ws.committed(r.ID)
 	if err := renameNew(r.Dir, done.Dir); err != nil {
 		return r, err
@@ -236,6 +246,9 @@ func (ws *Workspace) index() error {
 	if err == nil {
 		err = ws.ensure(indexDir)
 	}
+	if err == nil {
+		err = os.WriteFile(ws.path(pruningFile), nil, 0o666)
+	}
 	var group errgroup.Group
 	group.SetLimit(cores.All())
 	for _, r := range runs {
@@ -263,7 +276,7 @@ func (ws *Workspace) index() error {
 // a function that the prune calls at its end, with an error if it has left entries. That makes
 // the index complete again. It also looks for entries without a run, if the prune before did not
 // come to its end, or something has changed without the index: somebody may have removed runs by
-// hand.
+// hand, or a commit was killed before its rename.
 func (ws *Workspace) pruning() (mend func(left error)) {
 	_, complete := ws.complete()
 	_, unfinished := os.Lstat(ws.path(pruningFile))

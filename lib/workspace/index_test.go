@@ -169,6 +169,20 @@ func TestIndexAfterKilledPrune(t *testing.T) {
 	}
 }
 
+// A commit that is killed between the entries and the rename leaves them to the next prune, also
+// if somebody has looked for runs in between.
+func TestIndexAfterKilledCommit(t *testing.T) {
+	ws, _ := newWorkspace(t)
+	index(t, ws)
+	commit(t, ws, of("a", "kept"))
+	gone := of("a", "gone")
+	ok(t, ws.announce(Run{ID: "gone"}.keys(&gone)))
+	wantIDs(t, allOf(t, ws, "a"), "kept")
+	wantIDs(t, indexed(t, ws, byStep), "gone", "kept")
+	prune(t, ws, PruneOptions{Keep: []string{"kept"}})
+	wantIDs(t, indexed(t, ws, byStep), "kept")
+}
+
 // A process that is stopped while it holds the index keeps nobody from committing and finding.
 func TestIndexHeld(t *testing.T) {
 	ws, _ := newWorkspace(t)
