@@ -36,7 +36,7 @@ import (
 // The time of the file complete is that of runs/ (mtime) when each run had its entries. If
 // runs/ has another time, then something was changed without the index: by another tool, by
 // an earlier version of pipex, by hand, or by a verb that was killed. The next look then
-// adds the missing entries, and leaves the file pruning for the next prune, which removes
+// adds the missing entries, and leaves the file unswept: the next prune then removes
 // entries without a run. A run that another tool commits within the same tick of the
 // kernel's clock as we do is missing until runs/ changes again.
 const indexDir = private + "/by"
@@ -47,7 +47,7 @@ const (
 	byStep        = indexDir + "/step"
 	byFingerprint = indexDir + "/fingerprint"
 	completeFile  = indexDir + "/complete"
-	pruningFile   = indexDir + "/pruning"
+	unsweptFile   = indexDir + "/unswept"
 )
 
 // isFingerprint tells whether a fingerprint is safe as a directory's name. It comes from
@@ -247,7 +247,7 @@ func (ws *Workspace) index() error {
 		err = ws.ensure(indexDir)
 	}
 	if err == nil {
-		err = os.WriteFile(ws.path(pruningFile), nil, 0o666)
+		err = os.WriteFile(ws.path(unsweptFile), nil, 0o666)
 	}
 	var group errgroup.Group
 	group.SetLimit(cores.All())
@@ -279,8 +279,8 @@ func (ws *Workspace) index() error {
 // hand, or a commit was killed before its rename.
 func (ws *Workspace) pruning() (mend func(left error)) {
 	_, complete := ws.complete()
-	_, unfinished := os.Lstat(ws.path(pruningFile))
-	if os.WriteFile(ws.path(pruningFile), nil, 0o666) != nil {
+	_, unfinished := os.Lstat(ws.path(unsweptFile))
+	if os.WriteFile(ws.path(unsweptFile), nil, 0o666) != nil {
 		return func(error) {} // there is no index
 	}
 	return func(left error) {
@@ -288,7 +288,7 @@ func (ws *Workspace) pruning() (mend func(left error)) {
 			left = errors.Join(left, ws.sweepIndex())
 		}
 		if ws.index() == nil && left == nil {
-			os.Remove(ws.path(pruningFile))
+			os.Remove(ws.path(unsweptFile))
 		}
 	}
 }

@@ -164,7 +164,7 @@ func TestIndexAfterKilledPrune(t *testing.T) {
 	prune(t, ws, PruneOptions{})
 	wantIDs(t, indexed(t, ws, byStep))
 	prune(t, ws, PruneOptions{})
-	if _, err := os.Lstat(ws.path(pruningFile)); err == nil {
+	if _, err := os.Lstat(ws.path(unsweptFile)); err == nil {
 		t.Error("the prune goes on for ever")
 	}
 }
