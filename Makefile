@@ -3,7 +3,7 @@
 
 BIN   := $(CURDIR)/bin
 PREFIX ?= /usr/local
-FUZZTIME ?= 3s
+FUZZTIME ?= 10000x
 
 # A verb lives for milliseconds, so its start counts: without cgo it needs no
 # dynamic linker, urfave_cli_no_docs leaves out a Markdown renderer, and grpcnotrace
@@ -49,7 +49,7 @@ test-race: test-deps
 test-faults: test-deps
 	PIPEX_FAULTS=full go test -count=1 -timeout 90m -v -run 'TestFault' ./test
 
-# Every fuzz target, each for a while.
+# Every fuzz target, so many times each; FUZZTIME=10m for a time.
 test-fuzz:
 	@sh .ci/fuzz $(FUZZTIME)
 
