@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
 	"github.com/google/uuid"
+	"golang.org/x/sys/unix"
 )
 
 // Output lets write write to stdout or, if path is not empty, to that file: nobody sees half of
@@ -18,6 +20,34 @@ func Output(path string, write func(io.Writer) error) error {
 	}
 	out := bufio.NewWriterSize(os.Stdout, 64<<10)
 	return errors.Join(write(out), out.Flush())
+}
+
+// Directory lets fill fill the directory path, which must be missing or empty. It gets its content
+// all at once, by a rename, and none if fill fails.
+func Directory(path string, fill func(dir string) error) (err error) {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	if there, err := os.ReadDir(path); err == nil && len(there) > 0 || err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return errors.New("it exists and is not an empty directory")
+	}
+	if path, err = filepath.Abs(path); err != nil {
+		return err
+	}
+	if err = os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+		return err
+	}
+	tmp := path + "." + uuid.NewString()[:8]
+	if err = os.Mkdir(tmp, 0o777); err != nil {
+		return err
+	}
+	if err = fill(tmp); err == nil {
+		err = unix.Rename(tmp, path) // unlike that of os, over an empty directory
+	}
+	if err != nil {
+		err = errors.Join(err, os.RemoveAll(tmp))
+	}
+	return err
 }
 
 // replace writes a file under another name and then renames it, so that nobody sees half of

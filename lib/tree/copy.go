@@ -27,22 +27,46 @@ const copyAtOnce = 64 << 20
 // Nobody may change src or dst during the copy. Apart from that, Copy does not trust what they
 // contain. After an error dst holds a part of the copy.
 func Copy(ctx context.Context, dst, src string) error {
+	return (&copier{own: chown}).copy(ctx, dst, src)
+}
+
+// Export is [Copy] for somebody who takes the copy away: it belongs to the caller, who may read
+// and write all of it, and the times of directories are kept, too. FIFOs, sockets and devices
+// are left out.
+func Export(ctx context.Context, dst, src string) error {
+	return (&copier{export: true, own: func(*os.Root, *object) error { return nil }}).copy(ctx, dst, src)
+}
+
+func (c *copier) copy(ctx context.Context, dst, src string) error {
 	to, err := os.OpenRoot(dst)
 	if err != nil {
 		return err
 	}
 	defer to.Close()
-	c := copier{to: to, copies: make(map[inode]string)}
+	c.to, c.copies = to, make(map[inode]string)
 	_, err = walk(ctx, src, func() visitor[struct{}] { return c.visit })
+	for _, d := range c.directories {
+		if err == nil {
+			err = to.Chtimes(d.path, d.accessed, d.modified)
+		}
+	}
 	return err
 }
 
 type inode struct{ dev, ino uint64 }
 
 type copier struct {
-	to     *os.Root
-	mu     sync.Mutex
-	copies map[inode]string // the copies of files that have several names
+	to          *os.Root
+	export      bool
+	own         func(*os.Root, *object) error // gives a copy its owner
+	mu          sync.Mutex
+	copies      map[inode]string // the copies of files that have several names
+	directories []dirTimes       // of an export; what is copied into them changes their times
+}
+
+type dirTimes struct {
+	path               string
+	accessed, modified time.Time
 }
 
 func (c *copier) visit(ctx context.Context, o *object) (none struct{}, err error) {
@@ -54,7 +78,9 @@ func (c *copier) visit(ctx context.Context, o *object) (none struct{}, err error
 	case 0:
 		err = c.file(ctx, o)
 	default:
-		err = fmt.Errorf("it is a %s", typeName(mode))
+		if !c.export {
+			err = fmt.Errorf("it is a %s", typeName(mode))
+		}
 	}
 	if err != nil {
 		return none, o.fail("copy", err)
@@ -72,10 +98,15 @@ func (c *copier) directory(o *object) error {
 		return err
 	}
 	if err == nil {
-		err = c.own(o)
+		err = c.own(c.to, o)
 	}
 	if err == nil {
 		err = c.to.Chmod(o.path, fileMode(o.stat.Mode).Perm()|0o700)
+	}
+	if err == nil && c.export {
+		c.mu.Lock()
+		c.directories = append(c.directories, dirTimes{o.path, time.Unix(o.stat.Atim.Unix()), time.Unix(o.stat.Mtim.Unix())})
+		c.mu.Unlock()
 	}
 	return err
 }
@@ -89,7 +120,7 @@ func (c *copier) link(o *object) error {
 		err = c.to.Symlink(target, o.path)
 	}
 	if err == nil {
-		err = c.own(o)
+		err = c.own(c.to, o)
 	}
 	return err
 }
@@ -115,10 +146,14 @@ func (c *copier) file(ctx context.Context, o *object) error {
 		}
 	}
 	if err == nil {
-		err = c.own(o)
+		err = c.own(c.to, o)
 	}
 	if err == nil {
-		err = to.Chmod(fileMode(o.stat.Mode).Perm() | 0o200)
+		mode := fileMode(o.stat.Mode).Perm() | 0o200
+		if c.export {
+			mode |= 0o400
+		}
+		err = to.Chmod(mode)
 	}
 	if err = errors.Join(err, to.Close()); err == nil {
 		err = c.to.Chtimes(o.path, time.Unix(o.stat.Atim.Unix()), time.Unix(o.stat.Mtim.Unix()))
@@ -156,10 +191,10 @@ func (c *copier) clear(path string) error {
 	return err
 }
 
-// own gives a copy the owner of the original, if this process is root.
-func (c *copier) own(o *object) error {
+// chown gives a copy the owner of the original, if this process is root.
+func chown(to *os.Root, o *object) error {
 	if os.Geteuid() != 0 {
 		return nil
 	}
-	return c.to.Lchown(o.path, int(o.stat.Uid), int(o.stat.Gid))
+	return to.Lchown(o.path, int(o.stat.Uid), int(o.stat.Gid))
 }
