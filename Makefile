@@ -83,6 +83,7 @@ deps:
 
 test-deps:
 	@sh .ci/deps test
+	@sh .ci/ro-crate >/dev/null
 
 clean:
 	rm -rf $(BIN) $(MAN) dist

@@ -24,7 +24,7 @@ var layers = [][]string{
 	{"internal/image", "internal/oci"},
 	{"run", "status"},
 	{"run/reap", "prepare", "exec", "pull", "images", "provenance"},
-	{"shell", "doctor", "timeline"},
+	{"shell", "doctor", "timeline", "crate", "attest"},
 	{"pipeline/jexl", "pipeline/kits", "draw"},
 	{"pipeline"},
 	{"cli/traced"},
@@ -42,6 +42,8 @@ var narrow = map[string][]string{
 	"provenance":    {"name", "status", "workspace"},
 	"timeline":      {"provenance", "workspace"},
 	"draw":          {"provenance", "status", "timeline", "workspace"},
+	"crate":         {"provenance", "step", "tree", "workspace"},
+	"attest":        {"provenance", "step", "tree", "workspace"},
 	"pipeline":      {"internal/lazy", "name", "step", "pipeline/jexl", "pipeline/kits"},
 	"pipeline/jexl": {"internal/lazy"},
 	"pipeline/kits": {},
@@ -64,8 +66,8 @@ var unlinked = map[string][]string{
 var needless = []string{"golang.org/x/net/trace", "html/template", "expvar", "google/go-cmp", "github.com/golang/protobuf", "go.opentelemetry.io", "oras.land", "distribution/reference", "containerd/remotes", "pipex/lib/pull"}
 
 // slow are the programs that may link some of them: those that are started for an image
-// only, and one that makes a page.
-var slow = []string{"pipex/scripts/pipex-pull", "pipex/scripts/pipex-image", "pipex/scripts/pipex-report"}
+// only, one that makes a page, and one that copies artifacts.
+var slow = []string{"pipex/scripts/pipex-export", "pipex/scripts/pipex-pull", "pipex/scripts/pipex-image", "pipex/scripts/pipex-report"}
 
 type goPackage struct {
 	ImportPath    string

@@ -215,6 +215,8 @@ func TestScripts(t *testing.T) {
 			"registry":   registry,
 			"port":       port,
 			"peak":       peak,
+			"crate":      crate,
+			"attested":   attested,
 		},
 	})
 }

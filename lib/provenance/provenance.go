@@ -93,6 +93,23 @@ func Of(ctx context.Context, ws *workspace.Workspace, runs ...workspace.Run) ([]
 	return nodes, errors.Join(g.err, err)
 }
 
+// Before returns those of nodes, in their order, that are tips or that tips were made from.
+func Before(nodes []*Node, tips ...*Node) []*Node {
+	reached := map[*Node]bool{}
+	for _, n := range tips {
+		reached[n] = true
+	}
+	// Inputs stand before the runs that read them.
+	for _, n := range slices.Backward(nodes) {
+		if reached[n] {
+			for _, in := range n.Inputs {
+				reached[in] = true
+			}
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(nodes), func(n *Node) bool { return !reached[n] })
+}
+
 // graph is one that is being read.
 type graph struct {
 	ctx   context.Context

@@ -70,8 +70,18 @@ func (ws *Workspace) intact(ctx context.Context, r Run, m *Meta) error {
 	if err != nil {
 		return err
 	}
-	if is.Digest() == m.Artifacts.Digest {
-		ws.keepGlance(r, now) // if that fails, the artifacts are read again the next time
+	if err := r.Compare(m, is); err != nil {
+		return err
+	}
+	ws.keepGlance(r, now) // if that fails, the artifacts are read again the next time
+	return nil
+}
+
+// Compare returns a [*DamagedError] if is, the content of the run's artifacts or of a copy of
+// them, is not what the run committed by its record m. If m does not say what that was, it
+// returns nil.
+func (r Run) Compare(m *Meta, is *tree.Tree) error {
+	if m.Artifacts == nil || is.Digest() == m.Artifacts.Digest {
 		return nil
 	}
 	if was := r.Tree(m.Artifacts.Digest); was != nil {
