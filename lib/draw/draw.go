@@ -17,6 +17,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"golang.org/x/text/width"
+
 	"pipex/lib/provenance"
 	"pipex/lib/status"
 	"pipex/lib/workspace"
@@ -77,19 +79,22 @@ func Name(n *provenance.Node, max int) string {
 	return Clean(text, max)
 }
 
-// wide is about where the characters begin that take two columns.
-const wide = 0x1100
+// columns returns how many columns of a terminal a character takes (Unicode Standard Annex 11).
+func columns(r rune) int {
+	switch width.LookupRune(r).Kind() {
+	case width.EastAsianWide, width.EastAsianFullwidth:
+		return 2
+	}
+	return 1
+}
 
 // Clean returns text with ? in place of what is not printable, cut to a width of max columns.
 func Clean(text string, max int) string {
 	var b strings.Builder
-	columns := 0
+	used := 0
 	for i, r := range text {
-		w := 1
-		if r >= wide {
-			w = 2
-		}
-		if columns+w > max || columns+w == max && i+utf8.RuneLen(r) < len(text) {
+		w := columns(r)
+		if used+w > max || used+w == max && i+utf8.RuneLen(r) < len(text) {
 			b.WriteRune('…')
 			break
 		}
@@ -97,7 +102,7 @@ func Clean(text string, max int) string {
 			r = '?'
 		}
 		b.WriteRune(r)
-		columns += w
+		used += w
 	}
 	return b.String()
 }

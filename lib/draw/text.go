@@ -36,10 +36,15 @@ func (t Text) colour(sgr, text string) string {
 	return "\x1b[" + sgr + "m" + text + "\x1b[m"
 }
 
-func (t Text) mark(s workspace.Status) string {
-	class := Class(s)
-	return t.colour(colours[class], Marks[class])
+// Status returns text in the colour of a status.
+func (t Text) Status(s workspace.Status, text string) string {
+	return t.colour(colours[Class(s)], text)
 }
+
+// Weak returns text that stands back.
+func (t Text) Weak(text string) string { return t.colour(weak, text) }
+
+func (t Text) mark(s workspace.Status) string { return t.Status(s, Marks[Class(s)]) }
 
 // maxDepth is how many levels are indented.
 const maxDepth = 40
@@ -103,7 +108,7 @@ func (t Text) Timeline(w io.Writer, line *timeline.Timeline) error {
 	out := bufio.NewWriter(w)
 	name, took := 4, 4
 	for _, b := range line.Bars {
-		name = max(name, width(Name(b.Node, 24)))
+		name = max(name, Width(Name(b.Node, 24)))
 		took = max(took, len(status.Duration(b.Finished.Sub(b.Started))))
 	}
 	total := max(line.Total(), time.Millisecond)
@@ -128,7 +133,7 @@ func (t Text) Timeline(w io.Writer, line *timeline.Timeline) error {
 			critical = " " + t.colour("35", "*")
 		}
 		label := Name(b.Node, 24)
-		fmt.Fprintf(out, "%s %s%s  %s%s%s  %*s%s\n", t.mark(b.Node.Status), label, strings.Repeat(" ", name-width(label)),
+		fmt.Fprintf(out, "%s %s%s  %s%s%s  %*s%s\n", t.mark(b.Node.Status), label, strings.Repeat(" ", name-Width(label)),
 			strings.Repeat(" ", begin), bar, strings.Repeat(" ", chart-end), took, status.Duration(b.Finished.Sub(b.Started)), critical)
 	}
 	fmt.Fprintln(out, Summary(line))
@@ -138,15 +143,12 @@ func (t Text) Timeline(w io.Writer, line *timeline.Timeline) error {
 	return out.Flush()
 }
 
-// width is how many columns text takes.
-func width(text string) (columns int) {
+// Width returns how many columns of a terminal text takes.
+func Width(text string) (n int) {
 	for _, r := range text {
-		columns++
-		if r >= wide {
-			columns++
-		}
+		n += columns(r)
 	}
-	return columns
+	return n
 }
 
 // column returns where a time is in a chart: 0 to chart. A record may have any time, so the

@@ -17,6 +17,8 @@ import (
 
 // Row is a run as it is shown. Where @livingdata/pipex has a name for a field, it is that.
 type Row struct {
+	// Workspace is the workspace's name, if rows of several are listed.
+	Workspace  string           `json:"workspace,omitempty"`
 	StepID     string           `json:"stepId,omitempty"`
 	StepName   string           `json:"stepName,omitempty"`
 	RunID      string           `json:"runId,omitempty"`
@@ -30,6 +32,8 @@ type Row struct {
 	PeakMemory int64  `json:"peakMemoryBytes,omitempty"`
 	// ArtifactSize is the size of the artifacts in bytes; it is not known of all runs.
 	ArtifactSize *int64 `json:"artifactSize,omitempty"`
+	// Inputs are the runs that it reads.
+	Inputs []Input `json:"inputs,omitempty"`
 	// Open says that the run is not committed, Linked that the step's name points to it.
 	Open   bool `json:"open"`
 	Linked bool `json:"linked"`
@@ -44,6 +48,12 @@ type Row struct {
 	Meta *workspace.Meta `json:"-"`
 }
 
+// Input is a run that another one reads, and its step.
+type Input struct {
+	StepID string `json:"stepId,omitempty"`
+	RunID  string `json:"runId"`
+}
+
 // The statuses of runs that have no result, besides those of a record.
 const (
 	Interrupted workspace.Status = "interrupted" // recorded as running, but no pipex-exec holds it
@@ -54,6 +64,17 @@ const (
 // Read returns a row for each link and for each open run, in no order worth keeping. It
 // returns the rows of good links together with an error that names bad ones.
 func Read(ctx context.Context, ws *workspace.Workspace) (linked, open []*Row, err error) {
+	return new(Reader).Read(ctx, ws)
+}
+
+// Reader reads the rows of one workspace again and again: those of committed runs once, since
+// they do not change.
+type Reader struct {
+	committed map[string]*Row // by the run's id
+}
+
+// Read is [Read].
+func (rd *Reader) Read(ctx context.Context, ws *workspace.Workspace) (linked, open []*Row, err error) {
 	links, err := ws.Links()
 	runs, openErr := ws.OpenRuns()
 	var g errgroup.Group
@@ -64,6 +85,9 @@ func Read(ctx context.Context, ws *workspace.Workspace) (linked, open []*Row, er
 			r, err := ws.Run(l.RunID)
 			if err != nil {
 				linked[i] = &Row{RunID: l.RunID, Status: Missing}
+			} else if known := rd.committed[l.RunID]; known != nil {
+				row := *known
+				linked[i] = &row
 			} else {
 				linked[i] = ReadRun(ctx, ws, r)
 			}
@@ -75,6 +99,12 @@ func Read(ctx context.Context, ws *workspace.Workspace) (linked, open []*Row, er
 		g.Go(func() error { open[i] = ReadRun(ctx, ws, r); return nil })
 	}
 	g.Wait()
+	rd.committed = make(map[string]*Row, len(linked))
+	for _, r := range linked {
+		if r.Run.Committed && r.Meta != nil {
+			rd.committed[r.RunID] = r
+		}
+	}
 	return linked, append(open, foreignRows(ws)...), errors.Join(err, openErr)
 }
 
@@ -105,6 +135,9 @@ func (row *Row) fill(ws *workspace.Workspace, m *workspace.Meta) {
 	row.StepID, row.StepName = m.StepID, m.StepName
 	row.Status, row.ExitCode, row.Reason = m.Status, m.ExitCode, m.Reason
 	row.StartedAt, row.FinishedAt = m.StartedAt, m.FinishedAt
+	for _, in := range m.Inputs {
+		row.Inputs = append(row.Inputs, Input{in.Step, in.RunID})
+	}
 	row.Changed, row.ChangedMore = m.ChangedInputs, m.ChangedInputsMore
 	if m.Usage != nil {
 		row.PeakMemory = m.Usage.PeakMemoryBytes

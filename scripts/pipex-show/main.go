@@ -9,6 +9,8 @@ import (
 	ucli "github.com/urfave/cli/v2"
 
 	"pipex/lib/cli"
+	"pipex/lib/name"
+	"pipex/lib/workspace"
 )
 
 func main() {
@@ -20,8 +22,12 @@ func main() {
 			"in bytes, path, / after a directory, target after a symlink. It changes nothing, and\n" +
 			"control characters are shown as ?. A running step whose pipex-exec has died is shown as\n" +
 			"interrupted.",
-		Flags:    []ucli.Flag{cli.JSON},
-		Examples: []string{"pipex-show", "pipex-show --json | jq -r 'select(.status == \"failure\") | .runId'"},
+		Flags: []ucli.Flag{
+			&ucli.BoolFlag{Name: "watch", Usage: "go on until it is interrupted: a table that is kept up to date or, in a pipe, a line for each change"},
+			&ucli.BoolFlag{Name: "all", Usage: "show all workspaces of the workdir"},
+			cli.JSON,
+		},
+		Examples: []string{"pipex-show --watch", "pipex-show --json | jq -r 'select(.status == \"failure\") | .runId'"},
 		Plain:    true,
 		Do:       show,
 	})
@@ -30,6 +36,9 @@ func main() {
 func show(c *cli.Call) (int, error) {
 	if err := c.Operands(0, 2); err != nil {
 		return 0, err
+	}
+	if c.Bool("all") && (len(c.Args) > 0 || c.IsSet("workspace")) {
+		return 0, name.Usage("--all means every workspace; name none with it")
 	}
 	out := bufio.NewWriterSize(os.Stdout, 64<<10)
 	err := print(c, out)
@@ -40,19 +49,26 @@ func show(c *cli.Call) (int, error) {
 }
 
 func print(c *cli.Call, out *bufio.Writer) error {
-	if len(c.Args) == 0 {
-		ws, err := c.Place().Open()
-		if err != nil {
+	var ws *workspace.Workspace
+	if len(c.Args) > 0 {
+		r, _, err := c.RunOperand(0)
+		if err == nil && c.Bool("watch") {
+			return name.Usage("--watch shows the steps of a workspace, not the files of run %q", r.ID)
+		}
+		if err == nil {
+			return files(c, out, r)
+		}
+		is := false
+		if ws, is = c.WorkspaceOperand(c.Args[0]); !is || len(c.Args) > 1 {
 			return err
 		}
-		return steps(c, out, ws)
 	}
-	r, _, err := c.RunOperand(0)
-	if err == nil {
-		return files(c, out, r)
+	from, err := newSource(c, ws)
+	if err != nil {
+		return err
 	}
-	if ws, is := c.WorkspaceOperand(c.Args[0]); is && len(c.Args) == 1 {
-		return steps(c, out, ws)
+	if c.Bool("watch") {
+		return watch(c, out, from)
 	}
-	return err
+	return steps(c, out, from)
 }
