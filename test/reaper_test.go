@@ -104,6 +104,27 @@ func TestReaperKeepsNothing(t *testing.T) {
 	b.clean()
 }
 
+// The socket of a shim is gone when the container is.
+func TestReaperLeavesNoSocket(t *testing.T) {
+	t.Parallel()
+	b := newWorkbench(t, t.TempDir())
+	b.must("pipex-prepare", "--run-id", "r", "--image", "busybox", "--", "sh", "-c", "until test -e /output/go; do sleep 0.1; done")
+	b.note()
+	exec := b.command("pipex-exec", "r")
+	if err := exec.Start(); err != nil {
+		t.Fatal(err)
+	}
+	b.until("there is a socket", func() bool { return len(b.sockets()) == 1 })
+	if err := os.WriteFile(b.path("staging", "r", "artifacts", "go"), nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if err := exec.Wait(); err != nil {
+		t.Error(err)
+	}
+	b.must("pipex-discard", "r")
+	b.until("it is gone", func() bool { return len(b.sockets()) == 0 })
+}
+
 // When exec returns, all that the command wrote is on its stdout and in the logs, although the
 // container is removed later. The command writes most of it at its end, also to stderr.
 func TestExecReturnsWithCompleteLogs(t *testing.T) {

@@ -3,14 +3,15 @@ package test
 import (
 	"bytes"
 	"context"
-	"errors"
-	"net"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
+	"sync"
 	"testing"
 	"time"
 )
@@ -23,13 +24,14 @@ type workbench struct {
 	address   string // of the containerd that the verbs talk to
 	namespace string
 	env       []string // more variables for the verbs
-	sockets   []string // of shims, when it began
+	// containers are those of all runs that were seen, by the run's id.
+	containers *sync.Map
 }
 
 func newWorkbench(t *testing.T, dir string) *workbench {
 	t.Helper()
 	b := &workbench{
-		T: t, dir: dir, address: containerd(t), sockets: shimSockets(),
+		T: t, dir: dir, address: containerd(t), containers: new(sync.Map),
 		namespace: strings.ReplaceAll(strings.ToLower(t.Name()), "/", "-"),
 	}
 	t.Cleanup(func() {
@@ -41,25 +43,36 @@ func newWorkbench(t *testing.T, dir string) *workbench {
 	return b
 }
 
-func shimSockets() []string {
-	sockets, _ := filepath.Glob("/run/containerd/s/*")
-	return sockets
+// note notes the containers of the runs that there are.
+func (b *workbench) note() {
+	for _, dir := range []string{"staging", "runs"} {
+		records, _ := filepath.Glob(b.path(dir, "*", "meta.json"))
+		for _, path := range records {
+			run := filepath.Base(filepath.Dir(path))
+			if _, seen := b.containers.Load(run); seen {
+				continue
+			}
+			var record struct{ Container struct{ ID string } }
+			data, _ := os.ReadFile(path)
+			json.Unmarshal(data, &record) // it may be gone, or the test has damaged it
+			if record.Container.ID != "" {
+				b.containers.Store(run, record.Container.ID)
+			}
+		}
+	}
 }
 
-// abandonedSocket tells whether nobody listens on a socket any more. One that somebody
-// listens on is a shim's, perhaps another containerd's; ours are looked for in /proc.
-func abandonedSocket(path string) bool {
-	for range 3 {
-		conn, err := net.Dial("unix", path)
-		if err == nil {
-			conn.Close()
+// sockets are those of the shims of the containers: each is named by a hash of who it is.
+func (b *workbench) sockets() (found []string) {
+	b.containers.Range(func(_, container any) bool {
+		sum := sha256.Sum256([]byte(filepath.Join(containerd(b), b.namespace, container.(string))))
+		path := filepath.Join("/run/containerd/s", hex.EncodeToString(sum[:]))
+		if _, err := os.Lstat(path); err == nil {
+			found = append(found, path)
 		}
-		if !errors.Is(err, syscall.ECONNREFUSED) {
-			return false
-		}
-		time.Sleep(pause) // it may be about to listen, or to be removed
-	}
-	return true
+		return true
+	})
+	return found
 }
 
 func (b *workbench) open() int {
@@ -93,6 +106,8 @@ func (b *workbench) call(args ...string) (status int, stdout, stderr string) {
 	var out, errs bytes.Buffer
 	cmd := b.command(args...)
 	cmd.Stdout, cmd.Stderr = &out, &errs
+	b.note()
+	defer b.note()
 	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
 		b.Fatalf("%s: %v", args[0], err)
 	}
@@ -112,6 +127,7 @@ func (b *workbench) must(args ...string) string {
 // kill starts a command and kills it after a while, if it still runs then.
 func (b *workbench) kill(after time.Duration, args ...string) {
 	cmd := b.command(args...)
+	b.note()
 	if err := cmd.Start(); err != nil {
 		b.Fatal(err)
 	}
@@ -187,14 +203,8 @@ func (b *workbench) clean() {
 		b.Errorf("left: bundle %s", line)
 	}
 	left, _ := filepath.Glob(filepath.Join("/run/containerd/runc", b.namespace, "*"))
-	var sockets []string
-	within(limit, func() bool { // those of other tests that run now are removed soon
-		sockets = slices.DeleteFunc(shimSockets(), func(path string) bool {
-			return slices.Contains(b.sockets, path) || !abandonedSocket(path)
-		})
-		return len(sockets) == 0
-	})
-	for _, path := range append(left, sockets...) {
+	left = append(left, b.sockets()...) // no shim is there that would remove it
+	for _, path := range left {
 		b.Errorf("left: %s", path)
 	}
 }
