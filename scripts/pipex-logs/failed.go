@@ -64,7 +64,7 @@ func newest(rows []*status.Row, named []workspace.Run) (of []*status.Row, err er
 		for ; i >= 0 && (m.StepID == "" || rows[i].StepID != m.StepID) && rows[i].RunID != r.ID; i-- {
 		}
 		if i < 0 {
-			return nil, fmt.Errorf("%w of step %q that failed", workspace.ErrNoRun, m.StepID)
+			return nil, fmt.Errorf("%w: step %q has no failed run", workspace.ErrNoRun, m.StepID)
 		}
 		of = append(of, rows[i])
 	}

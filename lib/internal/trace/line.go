@@ -32,14 +32,15 @@ func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 // processBegan returns when the process began: as long ago as its first thread has run or
 // waited for a processor, since a program does little else before main. The start time in
 // /proc/self/stat counts in hundredths of a second. See proc_pid_schedstat in the kernel's
-// documentation of sched-stats.
+// documentation of sched-stats. The clock is read after that count, so the time is never before
+// the process began, however long it waits between the two.
 func processBegan() time.Time {
-	now := time.Now()
 	data, _ := os.ReadFile("/proc/self/schedstat")
+	began := time.Now()
 	fields := strings.Fields(string(data))
 	for _, f := range fields[:min(2, len(fields))] {
 		ns, _ := strconv.ParseInt(f, 10, 64)
-		now = now.Add(-time.Duration(ns))
+		began = began.Add(-time.Duration(ns))
 	}
-	return now
+	return began
 }
