@@ -79,6 +79,16 @@ func List(ctx context.Context, place run.Place, uses []Use) ([]Image, error) {
 	return all, nil
 }
 
+// Names is List without sizes and uses.
+func Names(ctx context.Context, place run.Place) ([]Image, error) {
+	c, err := containerd.Connect(ctx, place.Containerd)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	return list(ctx, c, nil)
+}
+
 // list is List without sizes.
 func list(ctx context.Context, c *containerd.Client, uses []Use) (images, error) {
 	found, err := imagesapi.NewImagesClient(c.Conn).List(c.Context(ctx), &imagesapi.ListImagesRequest{})

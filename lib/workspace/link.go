@@ -198,14 +198,15 @@ type noStepError struct {
 }
 
 func (e *noStepError) Error() string {
-	return fmt.Sprintf("%v %q in workspace %q%s", ErrNoStep, e.step, e.ws.ID, name.DidYouMean(e.step, e.ws.steps()))
+	return fmt.Sprintf("%v %q in workspace %q%s", ErrNoStep, e.step, e.ws.ID, name.DidYouMean(e.step, e.ws.Steps()))
 }
 
 // Unwrap returns ErrNoStep.
 func (e *noStepError) Unwrap() error { return ErrNoStep }
 
-// steps returns the names of the steps that are linked, for messages.
-func (ws *Workspace) steps() (names []string) {
+// Steps returns the names of the steps that are linked, sorted; none if they cannot be listed. It
+// does not look where the links point.
+func (ws *Workspace) Steps() (names []string) {
 	entries, _ := os.ReadDir(ws.path(linksDir))
 	for _, e := range entries {
 		if name.Check("step", e.Name()) == nil {

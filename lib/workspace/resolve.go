@@ -82,7 +82,7 @@ func (ws *Workspace) named(s string, look bool) (Run, error) {
 	switch len(found) {
 	case 0:
 		if look {
-			err = fmt.Errorf("%w or step %q in workspace %q%s", ErrNoRun, s, ws.ID, name.DidYouMean(s, ws.steps()))
+			err = fmt.Errorf("%w or step %q in workspace %q%s", ErrNoRun, s, ws.ID, name.DidYouMean(s, ws.Steps()))
 		}
 		return r, err
 	case 1:

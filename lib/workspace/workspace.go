@@ -25,6 +25,8 @@ import (
 	"sort"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"pipex/lib/name"
 )
 
@@ -166,10 +168,15 @@ func (ws *Workspace) ensure(dirs ...string) error {
 // subdirectories returns the names of the directories in dir, sorted. It skips files,
 // symbolic links, and names that [name.Check] refuses.
 func subdirectories(dir, kind string) ([]string, error) {
-	entries, err := os.ReadDir(dir)
+	f, err := os.OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY, 0) // no FIFO is waited for
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	entries, err := f.ReadDir(-1)
 	if err != nil {
 		return nil, err
 	}

@@ -50,13 +50,15 @@ func ls(c *cli.Call) (int, error) {
 		return 0, err
 	}
 	place, ctx := c.Place(), c.Context.Context
-	var uses []images.Use
-	if !c.Bool("digests") {
-		var err error
-		uses, err = images.Uses(ctx, place.Workdir, place.Containerd, images.Current)
-		c.Warn(err)
+	var all []images.Image
+	var err error
+	if c.Bool("digests") {
+		all, err = images.Names(ctx, place)
+	} else {
+		uses, bad := images.Uses(ctx, place.Workdir, place.Containerd, images.Current)
+		c.Warn(bad)
+		all, err = images.List(ctx, place, uses)
 	}
-	all, err := images.List(ctx, place, uses)
 	if err != nil {
 		return 0, err
 	}
