@@ -3,10 +3,11 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"strings"
 	"time"
+
+	ucli "github.com/urfave/cli/v2"
 
 	"pipex/lib/cli"
 	"pipex/lib/name"
@@ -28,6 +29,7 @@ func main() {
 			"128  failed: the reason is on stderr",
 			"129  wrong usage",
 		},
+		Flags:    []ucli.Flag{&ucli.BoolFlag{Name: "words", Usage: "print only the candidates, without what they are"}},
 		Examples: []string{"pipex-complete -- pipex-logs --", "pipex-complete -- pipex show ''"},
 		Command:  true,
 		Plain:    true,
@@ -50,9 +52,14 @@ func complete(c *cli.Call) (int, error) {
 	}
 	var out strings.Builder
 	for _, f := range found {
-		if strings.HasPrefix(f.word, l.word) {
-			fmt.Fprintf(&out, "%s\t%s\n", cli.Harmless(f.word), cli.Short(f.about, 80))
+		if !strings.HasPrefix(f.word, l.word) {
+			continue
 		}
+		out.WriteString(cli.Harmless(f.word))
+		if !c.Bool("words") {
+			out.WriteString("\t" + cli.Short(f.about, 80))
+		}
+		out.WriteByte('\n')
 	}
 	_, err = os.Stdout.WriteString(out.String())
 	return 0, err
