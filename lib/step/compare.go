@@ -6,10 +6,14 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
+
+	units "github.com/docker/go-units"
 
 	"pipex/lib/tree"
 )
@@ -67,6 +71,48 @@ func Differences(was, is *Pinned, trees Trees) []Difference {
 			}
 		}
 	}
+	return c.found
+}
+
+// Others lists the fields in which the steps was and is differ and that are not in the
+// fingerprint: the image's name if it is the same image, the title, and the limits.
+func Others(was, is *Pinned) []Difference {
+	c := &comparison{was: was, is: is}
+	value := func(what string, was, is any) {
+		text := func(v any) string {
+			if reflect.ValueOf(v).IsZero() {
+				return ""
+			}
+			return fmt.Sprint(v)
+		}
+		if a, b := text(was), text(is); a != b {
+			c.value(what, a, b)
+		}
+	}
+	if was.ImageID == is.ImageID {
+		value("image name", was.Image, is.Image)
+	}
+	value("name", was.StepName, is.StepName)
+	value("timeout", time.Duration(was.TimeoutMs)*time.Millisecond, time.Duration(is.TimeoutMs)*time.Millisecond)
+	a, b := new(PinnedLimits), new(PinnedLimits)
+	if was.Limits != nil {
+		a = was.Limits
+	}
+	if is.Limits != nil {
+		b = is.Limits
+	}
+	size := func(n int64) string {
+		if n == 0 {
+			return ""
+		}
+		return units.BytesSize(float64(n))
+	}
+	value("memory", size(a.MemoryBytes), size(b.MemoryBytes))
+	value("cpus", a.CPUs, b.CPUs)
+	value("pids", a.Pids, b.Pids)
+	value("shm-size", size(a.ShmBytes), size(b.ShmBytes))
+	value("ulimits", strings.Join(a.Ulimits, " "), strings.Join(b.Ulimits, " "))
+	value("log-max", size(a.LogMaxBytes), size(b.LogMaxBytes))
 	return c.found
 }
 
