@@ -65,9 +65,9 @@ var unlinked = map[string][]string{
 // are worth: what compiles regular expressions, reserves tables or registers types for nothing.
 var needless = []string{"golang.org/x/net/trace", "html/template", "expvar", "google/go-cmp", "github.com/golang/protobuf", "go.opentelemetry.io", "oras.land", "distribution/reference", "containerd/remotes", "pipex/lib/pull"}
 
-// slow are the programs that may link some of them: those that are started for an image
-// only, one that makes a page, and one that copies artifacts.
-var slow = []string{"pipex/scripts/pipex-export", "pipex/scripts/pipex-pull", "pipex/scripts/pipex-image", "pipex/scripts/pipex-report"}
+// slow are the programs that may link some of them: those that are started for images
+// only, or measure them, one that makes a page, and one that copies artifacts.
+var slow = []string{"pipex/scripts/pipex-export", "pipex/scripts/pipex-pull", "pipex/scripts/pipex-image", "pipex/scripts/pipex-du", "pipex/scripts/pipex-report"}
 
 type goPackage struct {
 	ImportPath    string

@@ -83,17 +83,7 @@ func Prune(ctx context.Context, place run.Place, opt PruneOptions, report func(I
 		return 0, err
 	}
 	defer c.Close()
-	var old []Image
-	for _, img := range all {
-		if len(img.Uses) > 0 {
-			continue
-		}
-		if img.Age() < opt.OlderThan {
-			young++
-		} else {
-			old = append(old, img)
-		}
-	}
+	old, young := prunable(all, opt.OlderThan)
 	for i, img := range old {
 		if !opt.DryRun {
 			if err := remove(ctx, c, img.Name, i == len(old)-1); err != nil {
@@ -103,6 +93,21 @@ func Prune(ctx context.Context, place run.Place, opt PruneOptions, report func(I
 		report(img)
 	}
 	return young, nil
+}
+
+// prunable returns the images without uses that are old enough, and the number of those that are not.
+func prunable(all []Image, olderThan time.Duration) (old []Image, young int) {
+	for _, img := range all {
+		if len(img.Uses) > 0 {
+			continue
+		}
+		if img.Age() < olderThan {
+			young++
+		} else {
+			old = append(old, img)
+		}
+	}
+	return old, young
 }
 
 // String says which run it is.

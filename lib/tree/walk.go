@@ -141,12 +141,13 @@ type task[T any] struct {
 
 // walker is a stack of tasks. With a stack, a walk finishes a directory before it opens the next one.
 type walker[T any] struct {
-	mu      sync.Mutex
-	changed sync.Cond
-	todo    []task[T]
-	busy    int // workers that may still add to todo
-	failed  bool
-	idle    atomic.Int32 // workers that wait for a task; changed under mu
+	mu       sync.Mutex
+	changed  sync.Cond
+	todo     []task[T]
+	busy     int // workers that may still add to todo
+	failed   bool
+	passOver func(error) bool // nil for a walk that keeps what it finds; see glide
+	idle     atomic.Int32     // workers that wait for a task; changed under mu
 }
 
 // errPassOver is returned by a visitor for a directory whose content must be skipped.
@@ -161,10 +162,22 @@ type visitor[T any] func(context.Context, *object) (T, error)
 // follows no symbolic link, not even root, and ends with the first error; then objects that were not
 // visited have the zero value.
 func walk[T any](ctx context.Context, root string, visit func() visitor[T]) (*listing[T], error) {
+	return start(ctx, root, visit, nil)
+}
+
+// glide is walk for a tree in which others write, or which is too large to be kept: it returns nothing,
+// and asks passOver of each object that cannot be read whether to go on without it. Goroutines call
+// passOver at the same time.
+func glide(ctx context.Context, root string, visit visitor[struct{}], passOver func(error) bool) error {
+	_, err := start(ctx, root, func() visitor[struct{}] { return visit }, passOver)
+	return err
+}
+
+func start[T any](ctx context.Context, root string, visit func() visitor[T], passOver func(error) bool) (*listing[T], error) {
 	workers := cores.All()
 	top := &listing[T]{folder: folder{fd: unix.AT_FDCWD}, paths: []string{"."}, found: make([]T, 1), below: make([]*listing[T], 1)}
 	top.waiting.Store(1)
-	w := &walker[T]{busy: workers, todo: []task[T]{{in: top, to: 1}}}
+	w := &walker[T]{passOver: passOver, busy: workers, todo: []task[T]{{in: top, to: 1}}}
 	w.changed.L = &w.mu
 	g, ctx := errgroup.WithContext(ctx)
 	for range workers {
@@ -232,10 +245,15 @@ func (w *walker[T]) do(ctx context.Context, t task[T], o *object, visit visitor[
 	if t.directory != nil {
 		below, err := w.list(t.directory)
 		t.in.release(1)
+		if err != nil && w.passOver != nil && w.passOver(err) {
+			return nil, nil
+		}
 		if err != nil {
 			return nil, err
 		}
-		t.in.below[t.from] = below
+		if w.passOver == nil {
+			t.in.below[t.from] = below
+		}
 		t = task[T]{in: below, to: len(below.paths)}
 	}
 	l, done := t.in, 0
@@ -268,7 +286,11 @@ func (w *walker[T]) do(ctx context.Context, t task[T], o *object, visit visitor[
 		}
 		err := restart(func() error { return unix.Fstatat(o.in.fd, o.name, &o.stat, unix.AT_SYMLINK_NOFOLLOW) })
 		if err != nil {
-			return more, o.fail("read", err)
+			if err = o.fail("read", err); w.passOver != nil && w.passOver(err) {
+				done++
+				continue
+			}
+			return more, err
 		}
 		if i+1 < t.to && o.stat.Size >= slow && o.is(unix.S_IFREG) {
 			give(i + 1)

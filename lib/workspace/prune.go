@@ -71,7 +71,11 @@ func (ws *Workspace) Prune(ctx context.Context, opt PruneOptions, report func(id
 
 // mark moves the runs to be removed out of runs/ and returns their new paths.
 func (ws *Workspace) mark(ctx context.Context, opt PruneOptions, report func(string)) (trash []candidate, kept Spared, err error) {
-	lock, err := ws.exclusive(ctx)
+	take := ws.exclusive
+	if opt.DryRun {
+		take = ws.Shared
+	}
+	lock, err := take(ctx)
 	if err != nil {
 		return nil, kept, err
 	}
