@@ -14,7 +14,7 @@ import (
 // of lower layers only, of its own none. internal/ is for lib alone (the compiler sees
 // to that); what each of it may import stands beside it.
 var layers = [][]string{
-	{"internal/cores", "internal/lazy"},
+	{"internal/cores", "internal/lazy", "progress"},
 	{"name", "internal/trace"},
 	{"tree"},
 	{"step"},
@@ -35,8 +35,8 @@ var layers = [][]string{
 // narrow says of packages below which others they may import, where that is less than
 // the layers allow: what is light stays light, and what is pure stays pure.
 var narrow = map[string][]string{
-	"workspace":     {"name", "tree", "step", "internal/cores", "internal/trace"},
-	"run":           {"name", "tree", "step", "workspace", "internal/endpoint", "internal/trace"},
+	"workspace":     {"name", "progress", "tree", "step", "internal/cores", "internal/trace"},
+	"run":           {"name", "progress", "tree", "step", "workspace", "internal/endpoint", "internal/trace"},
 	"run/reap":      {"run", "workspace", "internal/cgroup", "internal/containerd", "internal/endpoint", "internal/network", "internal/trace"},
 	"images":        {"run", "workspace", "internal/containerd", "internal/endpoint", "internal/image"},
 	"provenance":    {"name", "status", "workspace"},
@@ -47,7 +47,7 @@ var narrow = map[string][]string{
 	"pipeline":      {"internal/lazy", "name", "step", "pipeline/jexl", "pipeline/kits"},
 	"pipeline/jexl": {"internal/lazy"},
 	"pipeline/kits": {},
-	"cli":           {"name", "step", "workspace", "run", "cli/traced", "internal/cores", "internal/endpoint", "internal/userns", "internal/version"},
+	"cli":           {"name", "progress", "step", "workspace", "run", "cli/traced", "internal/cores", "internal/endpoint", "internal/userns", "internal/version"},
 	"cli/traced":    {"internal/trace", "internal/version"},
 }
 

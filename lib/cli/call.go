@@ -65,6 +65,7 @@ func (c *Call) IsSet(name string) bool {
 // Warn prints a warning to stderr, unless --quiet is given.
 func (c *Call) Warn(err error) {
 	if err != nil && (c.Context == nil || !c.Bool("quiet")) {
+		c.display.wipe()
 		fmt.Fprintf(os.Stderr, "%s: warning: %s\n", c.verb.Name, oneLine(err))
 	}
 }
@@ -72,13 +73,17 @@ func (c *Call) Warn(err error) {
 // Say prints a line to stderr, unless --quiet is given.
 func (c *Call) Say(format string, args ...any) {
 	if !c.Bool("quiet") {
+		c.display.wipe()
 		fmt.Fprintf(os.Stderr, "%s: %s\n", c.verb.Name, fmt.Sprintf(format, args...))
 	}
 }
 
 // Fail prints an error to stderr and returns its exit status. It is for verbs that continue
 // with the next operand.
-func (c *Call) Fail(err error) int { return c.verb.fail(err) }
+func (c *Call) Fail(err error) int {
+	c.display.wipe()
+	return c.verb.fail(err)
+}
 
 // Operands returns an error if there are fewer than min or more than max operands; max < 0 means
 // no limit.
@@ -187,6 +192,7 @@ func (c *Call) Print(result any, fields ...string) error {
 	if c.Bool("z") {
 		end = "\x00"
 	}
+	c.display.wipe()
 	if _, err := os.Stdout.WriteString(line + end); err != nil {
 		return fmt.Errorf("cannot print: %w", err)
 	}

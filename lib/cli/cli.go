@@ -69,9 +69,10 @@ type Verb struct {
 // Call is one call of a verb.
 type Call struct {
 	*cli.Context
-	verb  *Verb
-	given map[string]bool // the options that were given; see IsSet
-	found *found          // see Place
+	verb    *Verb
+	given   map[string]bool // the options that were given; see IsSet
+	found   *found          // see Place
+	display *display        // of progress; nil if nothing has taken long
 	// Args are the operands. Command is what follows --.
 	Args, Command []string
 	// Signals receives the signals to forward, for a verb with Exec.
@@ -107,7 +108,9 @@ func (v *Verb) run(args []string) (status int) {
 			err = userns.Join(place.Address, "PIPEX_WORKDIR="+place.Workdir, "CONTAINERD_ADDRESS="+place.Address)
 		}
 		if err == nil {
+			end := call.showProgress()
 			status, err = v.Do(call)
+			end()
 		}
 		return err
 	})

@@ -7,6 +7,7 @@ import (
 
 	"pipex/lib/internal/trace"
 	"pipex/lib/name"
+	"pipex/lib/progress"
 	"pipex/lib/run"
 	"pipex/lib/step"
 	"pipex/lib/tree"
@@ -85,6 +86,7 @@ func unchanged(ctx context.Context, p run.Place, ws *workspace.Workspace, path s
 func Hash(ctx context.Context, p run.Place, ws *workspace.Workspace, path string, options ...tree.Option) (*tree.Tree, error) {
 	ctx, part := trace.Start(ctx, "hash", path)
 	defer part.End()
+	defer progress.Begin("hashing", "file").End()
 	options = append(options, tree.RecordSpecial(), p.Own())
 	if ws == nil {
 		return tree.Scan(ctx, path, options...)

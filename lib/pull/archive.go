@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 	"time"
 
@@ -26,6 +27,7 @@ import (
 	"pipex/lib/internal/containerd"
 	"pipex/lib/internal/endpoint"
 	"pipex/lib/internal/trace"
+	"pipex/lib/progress"
 )
 
 // Imported is an image that an archive had.
@@ -91,6 +93,13 @@ type described struct {
 }
 
 func (i *importer) run(ctx context.Context, from io.Reader, name string) ([]Imported, error) {
+	work := progress.Begin("importing", "")
+	defer work.End()
+	if f, ok := from.(interface{ Stat() (fs.FileInfo, error) }); ok {
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+			work.Of(0, info.Size())
+		}
+	}
 	source := &interruptible{ctx: ctx, from: from}
 	from = source
 	plain, err := compression.DecompressStream(from)
@@ -341,5 +350,6 @@ func (r *interruptible) Read(p []byte) (int, error) {
 	}
 	n, err := r.pipe.Read(p)
 	r.read += int64(n)
+	progress.Add(0, int64(n))
 	return n, err
 }

@@ -9,6 +9,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"pipex/lib/progress"
 )
 
 // copyAtOnce is how many bytes are copied between two checks for cancellation.
@@ -38,6 +40,7 @@ func Export(ctx context.Context, dst, src string) error {
 }
 
 func (c *copier) copy(ctx context.Context, dst, src string) error {
+	defer progress.Begin("copying", "file").End()
 	to, err := os.OpenRoot(dst)
 	if err != nil {
 		return err
@@ -140,10 +143,12 @@ func (c *copier) file(ctx context.Context, o *object) error {
 	if err != nil || to == nil {
 		return err
 	}
+	progress.Add(1, 0)
 	for n := int64(copyAtOnce); err == nil && n == copyAtOnce; err = errors.Join(err, ctx.Err()) {
 		if n, err = io.CopyN(to, from, copyAtOnce); err == io.EOF {
 			err = nil
 		}
+		progress.Add(0, n)
 	}
 	if err == nil {
 		err = c.own(c.to, o)

@@ -4,12 +4,15 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"pipex/lib/progress"
 )
 
 // Remove deletes path and everything in it. It follows no symbolic link. It deletes by the types that
 // the directories themselves report (getdents64(2)), without looking at each object first. What cannot
 // be deleted so, as in a file system that reports no types, is left to [os.RemoveAll].
 func Remove(path string) error {
+	defer progress.Begin("removing", "").End()
 	if removeAt(unix.AT_FDCWD, path) == nil {
 		return nil
 	}

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"pipex/lib/progress"
 )
 
 // SpecialError says that there is a FIFO, a socket or a device where only files, directories and
@@ -93,6 +95,7 @@ func (s *scan) leavesOut(o *object) bool {
 }
 
 func (s *scan) run(ctx context.Context, dir string, options []Option) (*Tree, error) {
+	defer progress.Begin("reading", "file").End()
 	for _, option := range options {
 		option(s)
 	}
@@ -184,6 +187,7 @@ func (g *gatherer) content(ctx context.Context, o *object, is *sighting) error {
 		if i, ok := g.cache.known.find(stampOf(&o.stat)); ok {
 			is.size, is.sum = o.stat.Size, g.cache.known.sum(i)
 			g.hits = append(g.hits, i)
+			progress.Add(1, is.size)
 			return nil
 		}
 	}
@@ -215,12 +219,14 @@ func (g *gatherer) read(ctx context.Context, fd int, expected int64) (size int64
 		for n := 1; n > 0 && err == nil; size += int64(n) {
 			n, err = readPiece(ctx, fd, g.buffer[:])
 			g.hash.Write(g.buffer[:n])
+			progress.Add(0, int64(n))
 		}
 	}
 	if err != nil {
 		return 0, sum, err
 	}
 	g.hash.Sum(sum[:0])
+	progress.Add(1, 0)
 	return size, sum, nil
 }
 
@@ -245,6 +251,7 @@ func (g *gatherer) readAhead(ctx context.Context, fd int) (size int64, err error
 	for piece := range full {
 		g.hash.Write(piece)
 		size += int64(len(piece))
+		progress.Add(0, int64(len(piece)))
 		free <- piece[:cap(piece)]
 	}
 	return size, err

@@ -6,6 +6,8 @@ import (
 	"errors"
 
 	"golang.org/x/sys/unix"
+
+	"pipex/lib/progress"
 )
 
 // largeFile is from which size on, in bytes, a file is read by one goroutine and hashed by another, and
@@ -35,6 +37,7 @@ type Sealed struct {
 // no harm. Only root can seal a file that its owner may not read, or that belongs to another user,
 // unless it is sealed already. All of dir must be on one file system.
 func Seal(ctx context.Context, dir string) (*Sealed, error) {
+	defer progress.Begin("hashing", "file").End()
 	looked, err := walk(ctx, dir, func() visitor[struct{}] {
 		return func(_ context.Context, o *object) (none struct{}, err error) {
 			switch kind := o.stat.Mode & unix.S_IFMT; kind {

@@ -12,6 +12,7 @@ import (
 
 	"pipex/lib/internal/cores"
 	"pipex/lib/name"
+	"pipex/lib/progress"
 	"pipex/lib/tree"
 
 	"golang.org/x/sync/errgroup"
@@ -300,11 +301,15 @@ func (ws *Workspace) sweepEntry(dir, entry string) {
 // If it cannot delete the files of a run, the next sweep tries again. An error means that entries
 // are left.
 func (ws *Workspace) removeAll(trash []candidate) error {
+	work := progress.Begin("removing", "run")
+	defer work.End()
+	work.Of(int64(len(trash)), 0)
 	var g errgroup.Group
 	g.SetLimit(4 * cores.All())
 	for _, c := range trash {
 		g.Go(func() error {
 			tree.Remove(c.Dir)
+			progress.Add(1, 0)
 			return ws.leave(c.keys)
 		})
 	}

@@ -15,6 +15,7 @@ import (
 
 	"pipex/lib/internal/trace"
 	"pipex/lib/name"
+	"pipex/lib/progress"
 	"pipex/lib/tree"
 )
 
@@ -215,6 +216,7 @@ func (ws *Workspace) Commit(ctx context.Context, r Run, m *Meta) (Run, error) {
 }
 
 func (ws *Workspace) commit(ctx context.Context, r Run, m *Meta) (Run, error) {
+	defer progress.Begin("committing", "file").End()
 	sealing, part := trace.Start(ctx, "seal artifacts")
 	content, err := tree.Seal(sealing, r.Artifacts())
 	part.End()
@@ -397,6 +399,7 @@ func (ws *Workspace) verify(ctx context.Context, r Run) ([]tree.Difference, erro
 	if _, err := os.Lstat(r.Artifacts()); errors.Is(err, fs.ErrNotExist) {
 		return want.Compare(new(tree.Tree)), nil
 	}
+	defer progress.Begin("verifying", "file").End()
 	is, err := tree.Scan(ctx, r.Artifacts(), tree.RecordSpecial())
 	if err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 
 	"pipex/lib/cli"
 	"pipex/lib/name"
+	"pipex/lib/progress"
 	"pipex/lib/pull"
 	"pipex/lib/run"
 )
@@ -67,7 +68,10 @@ func make(c *cli.Call, ref string, fill func(root string) error) error {
 	}
 	defer os.RemoveAll(tmp)
 	root := filepath.Join(tmp, "root")
-	if err := fill(root); err != nil {
+	work := progress.Begin("copying files", "")
+	err = fill(root)
+	work.End()
+	if err != nil {
 		return err
 	}
 	if os.Geteuid() != 0 {

@@ -31,15 +31,15 @@ func main() {
 			"129  wrong usage: nothing was fetched",
 		},
 		Examples: []string{"pipex-pull busybox docker.io/library/debian:12"},
-		Do:       func(c *cli.Call) (int, error) { return do(c, verb) },
+		Do:       do,
 	})
 }
 
-func do(c *cli.Call, verb string) (int, error) {
+func do(c *cli.Call) (int, error) {
 	if err := c.Operands(1, -1); err != nil {
 		return 0, err
 	}
-	opt := pull.Options{HostsDir: c.String(cli.HostsDir.Name), Progress: pulling(c, verb)}
+	opt := pull.Options{HostsDir: c.String(cli.HostsDir.Name), Progress: pulling(c)}
 	return c.Each(c.Args, func(ref string) error {
 		img, err := opt.Get(c.Context.Context, c.Place().Containerd, pull.Wanted{Ref: ref, Pull: step.Pull(c.String("pull")), Platform: c.String("platform")})
 		if err != nil {
