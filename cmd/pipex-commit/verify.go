@@ -3,12 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
-
-	"golang.org/x/term"
 
 	"pipex/lib/cli"
 	"pipex/lib/name"
+	"pipex/lib/progress"
 	"pipex/lib/run"
 	"pipex/lib/tree"
 	"pipex/lib/workspace"
@@ -37,7 +35,7 @@ func verified(c *cli.Call, id string, differences []tree.Difference, err error) 
 	return c.Print(committed{RunID: id}, id)
 }
 
-// verifyAll verifies all committed runs. On a terminal it says how far it is.
+// verifyAll verifies all committed runs.
 func verifyAll(c *cli.Call) (int, error) {
 	if !c.Bool("verify") || c.Bool("stdin") || c.Bool("allow-failure") || c.Bool("allow-special") || len(c.Args) > 0 {
 		return 0, name.Usage("--all goes with --verify, and without RUN: pipex-commit --verify --all")
@@ -46,17 +44,13 @@ func verifyAll(c *cli.Call) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	terminal := !c.Bool("quiet") && term.IsTerminal(int(os.Stderr.Fd()))
-	done, foreign := 0, 0
+	work := progress.Begin("verifying", "run")
+	defer work.End()
+	work.Of(int64(len(ids)), 0)
+	foreign := 0
 	status, err := c.Each(ids, func(id string) error {
-		done++
-		if terminal {
-			fmt.Fprintf(os.Stderr, "pipex-commit: verifying run %d of %d", done, len(ids))
-		}
 		differences, err := run.Verify(c.Context.Context, c.Place(), id)
-		if terminal {
-			fmt.Fprint(os.Stderr, "\r\x1b[K")
-		}
+		progress.Add("run", 1, 0)
 		switch {
 		case errors.Is(err, workspace.ErrNoManifest):
 			foreign++

@@ -65,7 +65,7 @@ func (c *Call) IsSet(name string) bool {
 // Warn prints a warning to stderr, unless --quiet is given.
 func (c *Call) Warn(err error) {
 	if err != nil && (c.Context == nil || !c.Bool("quiet")) {
-		c.display.wipe()
+		c.wipeFor(os.Stderr)
 		fmt.Fprintf(os.Stderr, "%s: warning: %s\n", c.verb.Name, oneLine(err))
 	}
 }
@@ -73,7 +73,7 @@ func (c *Call) Warn(err error) {
 // Say prints a line to stderr, unless --quiet is given.
 func (c *Call) Say(format string, args ...any) {
 	if !c.Bool("quiet") {
-		c.display.wipe()
+		c.wipeFor(os.Stderr)
 		fmt.Fprintf(os.Stderr, "%s: %s\n", c.verb.Name, fmt.Sprintf(format, args...))
 	}
 }
@@ -81,7 +81,7 @@ func (c *Call) Say(format string, args ...any) {
 // Fail prints an error to stderr and returns its exit status. It is for verbs that continue
 // with the next operand.
 func (c *Call) Fail(err error) int {
-	c.display.wipe()
+	c.wipeFor(os.Stderr)
 	return c.verb.fail(err)
 }
 
@@ -192,7 +192,7 @@ func (c *Call) Print(result any, fields ...string) error {
 	if c.Bool("z") {
 		end = "\x00"
 	}
-	c.display.wipe()
+	c.wipeFor(os.Stdout)
 	if _, err := os.Stdout.WriteString(line + end); err != nil {
 		return fmt.Errorf("cannot print: %w", err)
 	}

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
@@ -70,9 +71,9 @@ type Verb struct {
 type Call struct {
 	*cli.Context
 	verb    *Verb
-	given   map[string]bool // the options that were given; see IsSet
-	found   *found          // see Place
-	display *display        // of progress; nil if nothing has taken long
+	given   map[string]bool         // the options that were given; see IsSet
+	found   *found                  // see Place
+	display atomic.Pointer[display] // of the last work; nil if there was none
 	// Args are the operands. Command is what follows --.
 	Args, Command []string
 	// Signals receives the signals to forward, for a verb with Exec.
@@ -108,9 +109,8 @@ func (v *Verb) run(args []string) (status int) {
 			err = userns.Join(place.Address, "PIPEX_WORKDIR="+place.Workdir, "CONTAINERD_ADDRESS="+place.Address)
 		}
 		if err == nil {
-			end := call.showProgress()
+			call.showProgress()
 			status, err = v.Do(call)
-			end()
 		}
 		return err
 	})

@@ -20,16 +20,15 @@ const (
 	// progressPause is the time between two pictures on a terminal, progressLines that between
 	// two lines elsewhere.
 	progressPause = 100 * time.Millisecond
-	progressLines = 5 * time.Second
+	progressLines = 10 * time.Second
 	// progressEnd is how long the program that draws has to clear the line.
 	progressEnd = time.Second
 )
 
-// display shows the progress of a verb on stderr. What draws on a terminal is a program of its own,
-// pipex-progress, which is started when work has taken long: so a verb does not link it.
+// display shows the progress of some work of a verb on stderr. What draws on a terminal is a program of
+// its own, pipex-progress, which is started when the work has taken long: so a verb does not link it.
 type display struct {
 	verb     string
-	terminal bool
 	ended    chan struct{}
 	watching sync.WaitGroup
 
@@ -40,50 +39,52 @@ type display struct {
 	gone  bool // there is none, or it has failed
 }
 
-// showProgress has the progress of work shown until the function that it returns is called. Where make
-// runs several verbs at a time, or where there is no terminal, it is shown as lines.
-func (c *Call) showProgress() (end func()) {
-	begun := func() {
+// showProgress has the progress of work shown from now on: on a terminal in a line, elsewhere, and where
+// make runs several verbs at a time, as lines.
+func (c *Call) showProgress() {
+	progress.Watch(func() (ended func()) {
 		if c.Context == nil || c.Bool("quiet") {
-			return
+			return nil
 		}
-		c.display = &display{verb: c.verb.Name, terminal: os.Getenv("MAKELEVEL") == "" && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(os.Stderr.Fd())), ended: make(chan struct{})}
-		c.display.watching.Go(c.display.watch)
-	}
-	progress.Watch(begun, func() { c.display.wipe() })
-	return func() {
-		progress.Watch(nil, nil)
-		if c.display != nil {
-			close(c.display.ended)
-			c.display.watching.Wait()
-			c.display.wipe()
+		d := &display{verb: c.verb.Name, ended: make(chan struct{})}
+		c.display.Store(d)
+		d.watching.Go(d.watch)
+		return func() {
+			close(d.ended)
+			d.watching.Wait()
+			d.wipe()
 		}
-	}
+	})
 }
 
+func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
+
 func (d *display) watch() {
-	pause := progressPause
-	if !d.terminal {
-		pause = progressLines
-	}
-	var told string
+	show, pause := d.draw, progressPause
 	for wait := progressAfter; ; wait = pause {
 		select {
 		case <-d.ended:
 			return
 		case <-time.After(wait):
 		}
-		s, ok := progress.Now()
-		switch {
-		case ok && d.terminal && time.Since(s.Began) >= progressAfter:
-			d.draw(s)
-		case d.terminal:
-			d.wipe()
-		case ok && time.Since(s.Began) >= progressLines:
-			if line := s.String(); line != told {
-				fmt.Fprintf(os.Stderr, "%s: %s\n", d.verb, Harmless(line))
-				told = line
-			}
+		if wait == progressAfter && (!isTerminal(os.Stderr) || os.Getenv("MAKELEVEL") != "" || os.Getenv("TERM") == "dumb") {
+			show, pause = d.lines(), progressLines
+			continue
+		}
+		if s, ok := progress.Now(); ok {
+			show(s)
+		}
+	}
+}
+
+// lines returns a function that prints a state if something is counted in it, and it is another one than
+// before.
+func (d *display) lines() func(progress.State) {
+	var told string
+	return func(s progress.State) {
+		if line := s.String(); line != told && s.Done+s.Bytes > 0 {
+			fmt.Fprintf(os.Stderr, "%s: %s\n", d.verb, Harmless(line))
+			told = line
 		}
 	}
 }
@@ -136,11 +137,14 @@ func (d *display) start() bool {
 	return true
 }
 
-// wipe clears the line before something else is printed.
-func (d *display) wipe() {
-	if d == nil {
-		return
+// wipeFor clears the line before something is printed to f.
+func (c *Call) wipeFor(f *os.File) {
+	if d := c.display.Load(); d != nil && isTerminal(f) {
+		d.wipe()
 	}
+}
+
+func (d *display) wipe() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.end()

@@ -31,21 +31,22 @@ type Work struct {
 	what, unit               string
 	began                    time.Time
 	done, of, bytes, ofBytes atomic.Int64
-	users                    int // under mu
+	users                    int    // under mu
+	ended                    func() // may be nil
 }
 
 var (
-	current     atomic.Pointer[Work]
-	mu          sync.Mutex
-	begun, idle func()
+	current atomic.Pointer[Work]
+	mu      sync.Mutex
+	watch   func() (ended func())
 )
 
-// Watch has first called when work begins for the first time, and rest whenever no work is left, by the
-// goroutine that begins or ends it. Only a main program calls it, before any work begins.
-func Watch(first, rest func()) {
+// Watch has begun called whenever work begins, and what it returns when that has ended, by the goroutines
+// that begin and end it. Only a main program calls Watch, while there is no work.
+func Watch(begun func() (ended func())) {
 	mu.Lock()
 	defer mu.Unlock()
-	begun, idle = first, rest
+	watch = begun
 }
 
 // Begin begins work, or takes part in the work that has begun: who knows best what is done begins first.
@@ -53,16 +54,16 @@ func Watch(first, rest func()) {
 func Begin(what, unit string) *Work {
 	mu.Lock()
 	w := current.Load()
-	if w == nil {
+	first := w == nil
+	if first {
 		w = &Work{what: what, unit: unit, began: time.Now()}
 		current.Store(w)
 	}
 	w.users++
-	first := begun
-	begun = nil
+	begun := watch
 	mu.Unlock()
-	if first != nil {
-		first()
+	if first && begun != nil {
+		w.ended = begun() // End is not called before
 	}
 	return w
 }
@@ -71,15 +72,13 @@ func Begin(what, unit string) *Work {
 func (w *Work) End() {
 	mu.Lock()
 	w.users--
-	rest := idle
-	if w.users > 0 {
-		rest = nil
-	} else {
+	last := w.users == 0
+	if last {
 		current.Store(nil)
 	}
 	mu.Unlock()
-	if rest != nil {
-		rest()
+	if last && w.ended != nil {
+		w.ended()
 	}
 }
 
@@ -95,14 +94,14 @@ func (w *Work) Set(units, bytes int64) {
 	w.bytes.Store(bytes)
 }
 
-// Add counts what has been done, if any work has begun.
-func Add(units, bytes int64) {
+// Add counts what has been done, if any work has begun: n of a unit, if that is what the work counts, and bytes.
+func Add(unit string, n, bytes int64) {
 	w := current.Load()
 	if w == nil {
 		return
 	}
-	if units != 0 {
-		w.done.Add(units)
+	if n != 0 && unit == w.unit {
+		w.done.Add(n)
 	}
 	if bytes != 0 {
 		w.bytes.Add(bytes)

@@ -7,12 +7,16 @@ import (
 
 // What is counted goes to the work that has begun first, until all who take part have ended it.
 func TestWork(t *testing.T) {
-	Add(1, 1) // to nobody
+	Add("file", 1, 1) // to nobody
 	if s, ok := Now(); ok {
 		t.Fatal(s)
 	}
 	first, rest := 0, 0
-	Watch(func() { first++ }, func() { rest++ })
+	Watch(func() func() {
+		first++
+		return func() { rest++ }
+	})
+	defer Watch(nil)
 	outer := Begin("verifying", "file")
 	outer.Of(8000, 0)
 	inner := Begin("reading", "file")
@@ -20,7 +24,8 @@ func TestWork(t *testing.T) {
 	for range 8 {
 		g.Go(func() {
 			for range 1000 {
-				Add(1, 2)
+				Add("file", 1, 2)
+				Add("run", 1, 0)
 			}
 		})
 	}
@@ -37,7 +42,7 @@ func TestWork(t *testing.T) {
 		t.Error(s, rest)
 	}
 	Begin("copying", "").End()
-	if first != 1 || rest != 2 {
+	if first != 2 || rest != 2 {
 		t.Error(first, rest)
 	}
 }

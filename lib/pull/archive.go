@@ -350,6 +350,6 @@ func (r *interruptible) Read(p []byte) (int, error) {
 	}
 	n, err := r.pipe.Read(p)
 	r.read += int64(n)
-	progress.Add(0, int64(n))
+	progress.Add("", 0, int64(n))
 	return n, err
 }

@@ -143,12 +143,12 @@ func (c *copier) file(ctx context.Context, o *object) error {
 	if err != nil || to == nil {
 		return err
 	}
-	progress.Add(1, 0)
+	progress.Add("file", 1, 0)
 	for n := int64(copyAtOnce); err == nil && n == copyAtOnce; err = errors.Join(err, ctx.Err()) {
 		if n, err = io.CopyN(to, from, copyAtOnce); err == io.EOF {
 			err = nil
 		}
-		progress.Add(0, n)
+		progress.Add("file", 0, n)
 	}
 	if err == nil {
 		err = c.own(c.to, o)

@@ -187,7 +187,7 @@ func (g *gatherer) content(ctx context.Context, o *object, is *sighting) error {
 		if i, ok := g.cache.known.find(stampOf(&o.stat)); ok {
 			is.size, is.sum = o.stat.Size, g.cache.known.sum(i)
 			g.hits = append(g.hits, i)
-			progress.Add(1, is.size)
+			progress.Add("file", 1, is.size)
 			return nil
 		}
 	}
@@ -219,14 +219,14 @@ func (g *gatherer) read(ctx context.Context, fd int, expected int64) (size int64
 		for n := 1; n > 0 && err == nil; size += int64(n) {
 			n, err = readPiece(ctx, fd, g.buffer[:])
 			g.hash.Write(g.buffer[:n])
-			progress.Add(0, int64(n))
+			progress.Add("file", 0, int64(n))
 		}
 	}
 	if err != nil {
 		return 0, sum, err
 	}
 	g.hash.Sum(sum[:0])
-	progress.Add(1, 0)
+	progress.Add("file", 1, 0)
 	return size, sum, nil
 }
 
@@ -251,7 +251,7 @@ func (g *gatherer) readAhead(ctx context.Context, fd int) (size int64, err error
 	for piece := range full {
 		g.hash.Write(piece)
 		size += int64(len(piece))
-		progress.Add(0, int64(len(piece)))
+		progress.Add("file", 0, int64(len(piece)))
 		free <- piece[:cap(piece)]
 	}
 	return size, err

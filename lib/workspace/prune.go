@@ -309,7 +309,7 @@ func (ws *Workspace) removeAll(trash []candidate) error {
 	for _, c := range trash {
 		g.Go(func() error {
 			tree.Remove(c.Dir)
-			progress.Add(1, 0)
+			progress.Add("run", 1, 0)
 			return ws.leave(c.keys)
 		})
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 // patience is how long a completion takes at most, whatever file system hangs: the one who types waits.
-const patience = 2 * time.Second
+const patience = 6 * time.Second
 
 func main() {
 	cli.Main(cli.Verb{

@@ -249,7 +249,7 @@ func readUsage(program string) (*usage, error) {
 
 // output returns what a program prints, if it ends in time.
 func output(path string, args ...string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience/2)
+	ctx, cancel := context.WithTimeout(context.Background(), patience-time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Env = append(os.Environ(), "PIPEX_TRACE=")

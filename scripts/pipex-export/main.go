@@ -10,6 +10,7 @@ import (
 
 	"pipex/lib/cli"
 	"pipex/lib/name"
+	"pipex/lib/progress"
 	"pipex/lib/tree"
 	"pipex/lib/workspace"
 )
@@ -75,8 +76,14 @@ func files(c *cli.Call) error {
 	}
 	c.SayWhich(c.Args[len(c.Args)-2], run)
 	// While a step changes the files, no copy of them can be trusted.
-	if m, err := run.Meta(); err == nil && m.Status == workspace.Running {
+	m, err := run.Meta()
+	if err == nil && m.Status == workspace.Running {
 		return fmt.Errorf("run %q is %w; export it when it has ended", run.ID, workspace.ErrRunning)
+	}
+	work := progress.Begin("copying", "file")
+	defer work.End()
+	if err == nil && m.Artifacts != nil {
+		work.Of(int64(m.Artifacts.Files), m.Artifacts.Bytes)
 	}
 	return directory(c, dest[0], func(ctx context.Context, dir string) error { return tree.Export(ctx, dir, run.Artifacts()) })
 }
