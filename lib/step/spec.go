@@ -285,6 +285,9 @@ func ReadSpec(r io.Reader) (*Spec, error) {
 			word, _ := strconv.Unquote(key)
 			return nil, name.Usage("invalid spec: unknown key %q%s", word, name.DidYouMean(word, keys(reflect.TypeFor[Spec]())))
 		}
+		if errors.Is(err, io.EOF) {
+			err = errors.New("it is empty, where a JSON object is wanted")
+		}
 		return nil, name.Usage("invalid spec: %v", err)
 	}
 	if _, err := d.Token(); err != io.EOF {
