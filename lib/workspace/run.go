@@ -97,8 +97,10 @@ func (ws *Workspace) list(dir string, run func(string) Run) ([]Run, error) {
 		return nil, fmt.Errorf("cannot list runs of workspace %q: %w", ws.ID, err)
 	}
 	runs := make([]Run, len(names))
+	one := run("") // all are in one directory
 	for i, name := range names {
-		runs[i] = run(name)
+		runs[i] = one
+		runs[i].ID, runs[i].Dir = name, one.Dir+"/"+name
 	}
 	return runs, nil
 }

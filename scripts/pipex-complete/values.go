@@ -172,10 +172,7 @@ func (l *line) named(c *cli.Call, kind string) []candidate {
 		case open:
 			found = openRuns(ws)
 		case committed:
-			all, _ := ws.Runs()
-			for _, r := range all {
-				add("run", r.ID)
-			}
+			found = l.newest(ws.Runs)
 		case caches:
 			all, _ := ws.Caches()
 			add("cache", all...)
@@ -205,11 +202,20 @@ func (l *line) runs(ws *workspace.Workspace) (found []candidate) {
 	if (l.word == "" || l.word[0] < '0' || l.word[0] > '9') && len(stepsOf(ws)) > 0 {
 		return []candidate{}
 	}
-	for _, list := range []func() ([]workspace.Run, error){ws.OpenRuns, ws.Runs} {
-		all, _ := list()
-		for _, r := range all {
-			found = append(found, candidate{r.ID, "run"})
-		}
+	return append(l.newest(ws.OpenRuns), l.newest(ws.Runs)...)
+}
+
+// mostRuns is how many runs are offered. A shell takes long to read more, and nobody reads them.
+const mostRuns = 1000
+
+// newest returns the newest runs of a list whose ids begin with the word.
+func (l *line) newest(list func() ([]workspace.Run, error)) []candidate {
+	all, _ := list()
+	all = slices.DeleteFunc(all, func(r workspace.Run) bool { return !strings.HasPrefix(r.ID, l.word) })
+	all = all[max(len(all)-mostRuns, 0):]
+	found := make([]candidate, len(all))
+	for i, r := range all {
+		found[i] = candidate{r.ID, "run"}
 	}
 	return found
 }
