@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	units "github.com/docker/go-units"
 )
@@ -22,14 +21,11 @@ type State struct {
 	Of      int64 `json:"of,omitempty"`
 	Bytes   int64 `json:"bytes,omitempty"`
 	OfBytes int64 `json:"ofBytes,omitempty"`
-	// Began is when the work began.
-	Began time.Time `json:"-"`
 }
 
 // Work is work that has begun. All methods may be called by several goroutines.
 type Work struct {
 	what, unit               string
-	began                    time.Time
 	done, of, bytes, ofBytes atomic.Int64
 	users                    int    // under mu
 	ended                    func() // may be nil
@@ -56,7 +52,7 @@ func Begin(what, unit string) *Work {
 	w := current.Load()
 	first := w == nil
 	if first {
-		w = &Work{what: what, unit: unit, began: time.Now()}
+		w = &Work{what: what, unit: unit}
 		current.Store(w)
 	}
 	w.users++
@@ -114,7 +110,7 @@ func Now() (s State, ok bool) {
 	if w == nil {
 		return s, false
 	}
-	return State{What: w.what, Unit: w.unit, Done: w.done.Load(), Of: w.of.Load(), Bytes: w.bytes.Load(), OfBytes: w.ofBytes.Load(), Began: w.began}, true
+	return State{What: w.what, Unit: w.unit, Done: w.done.Load(), Of: w.of.Load(), Bytes: w.bytes.Load(), OfBytes: w.ofBytes.Load()}, true
 }
 
 // String says it in a line: "hashing 12 of 100 files, 1.5GiB of 4GiB".
