@@ -27,7 +27,7 @@ type PruneOptions struct {
 	KeepLast int
 	// OlderThan keeps runs that are younger; see [Run.Age].
 	OlderThan time.Duration
-	// DryRun removes nothing and reports what would be removed.
+	// DryRun removes nothing, takes no lock, writes nothing and reports what would be removed.
 	DryRun bool
 }
 
@@ -49,7 +49,7 @@ type Spared struct {
 // opt.Keep, the inputs of open runs, and runs whose lock a process holds. A script that
 // has committed a run and not linked it yet relies on the run's age.
 //
-// Prune decides under the workspace lock, exclusive. Each run leaves runs/ by one
+// Prune decides under the workspace lock, exclusive; a dry run may be out of date at once. Each run leaves runs/ by one
 // rename. Its files are deleted after the lock is released, many runs at a time. Prune also
 // removes what crashes have left in .pipex, and makes state.json agree with the links
 // if a crash left it out of date.
@@ -72,15 +72,13 @@ func (ws *Workspace) Prune(ctx context.Context, opt PruneOptions, report func(id
 
 // mark moves the runs to be removed out of runs/ and returns their new paths.
 func (ws *Workspace) mark(ctx context.Context, opt PruneOptions, report func(string)) (trash []candidate, kept Spared, err error) {
-	take := ws.exclusive
-	if opt.DryRun {
-		take = ws.Shared
+	if !opt.DryRun {
+		lock, err := ws.exclusive(ctx)
+		if err != nil {
+			return nil, kept, err
+		}
+		defer lock.Release()
 	}
-	lock, err := take(ctx)
-	if err != nil {
-		return nil, kept, err
-	}
-	defer lock.Release()
 	active, err := ws.active(opt.Keep)
 	if err != nil {
 		return nil, kept, err
@@ -142,7 +140,7 @@ func (ws *Workspace) retire(c candidate) (trash string, err error) {
 }
 
 // active returns the ids of the runs that something refers to. The caller holds the
-// workspace lock, exclusive.
+// workspace lock, exclusive, if it removes the others.
 func (ws *Workspace) active(keep []string) (map[string]bool, error) {
 	active := map[string]bool{}
 	for _, id := range keep {
