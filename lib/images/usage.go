@@ -24,22 +24,24 @@ type Space struct {
 }
 
 // Occupied measures the namespace. Prunable is for images whose name is at least so old; it is zero
-// if it is not known which images are in use, and then there is an error as well.
-func Occupied(ctx context.Context, place run.Place, olderThan time.Duration) (s Space, err error) {
+// if it is not known which images are in use, and then there is an error as well. If it cannot measure,
+// it returns nil and an error.
+func Occupied(ctx context.Context, place run.Place, olderThan time.Duration) (*Space, error) {
 	uses, unknown := Uses(ctx, place.Workdir, place.Containerd, All)
 	c, err := containerd.Connect(ctx, place.Containerd)
 	if err != nil {
-		return s, err
+		return nil, err
 	}
 	defer c.Close()
 	all, err := list(ctx, c, uses)
 	if err != nil {
-		return s, err
+		return nil, err
 	}
 	sizes, err := measure(ctx, c)
 	if err != nil {
-		return s, fmt.Errorf("cannot measure images: %w", err)
+		return nil, fmt.Errorf("cannot measure images: %w", err)
 	}
+	s := new(Space)
 	old, _ := prunable(all, olderThan)
 	leaves := map[string]bool{}
 	for _, img := range old {
@@ -72,7 +74,7 @@ func Occupied(ctx context.Context, place run.Place, olderThan time.Duration) (s 
 		return err
 	})
 	if err != nil {
-		return s, fmt.Errorf("cannot measure snapshots: %w", err)
+		return nil, fmt.Errorf("cannot measure snapshots: %w", err)
 	}
 	return s, unknown
 }

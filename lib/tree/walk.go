@@ -146,8 +146,8 @@ type walker[T any] struct {
 	todo     []task[T]
 	busy     int // workers that may still add to todo
 	failed   bool
-	passOver func(error) bool // nil for a walk that keeps what it finds; see glide
-	idle     atomic.Int32     // workers that wait for a task; changed under mu
+	passOver func(path string, err error) bool // nil for a walk that keeps what it finds; see glide
+	idle     atomic.Int32                      // workers that wait for a task; changed under mu
 }
 
 // errPassOver is returned by a visitor for a directory whose content must be skipped.
@@ -166,14 +166,14 @@ func walk[T any](ctx context.Context, root string, visit func() visitor[T]) (*li
 }
 
 // glide is walk for a tree in which others write, or which is too large to be kept: it returns nothing,
-// and asks passOver of each object that cannot be read whether to go on without it. Goroutines call
-// passOver at the same time.
-func glide(ctx context.Context, root string, visit visitor[struct{}], passOver func(error) bool) error {
+// and asks passOver of each object that cannot be read, or directory that cannot be listed, whether to go on
+// without it. Goroutines call passOver at the same time.
+func glide(ctx context.Context, root string, visit visitor[struct{}], passOver func(path string, err error) bool) error {
 	_, err := start(ctx, root, func() visitor[struct{}] { return visit }, passOver)
 	return err
 }
 
-func start[T any](ctx context.Context, root string, visit func() visitor[T], passOver func(error) bool) (*listing[T], error) {
+func start[T any](ctx context.Context, root string, visit func() visitor[T], passOver func(string, error) bool) (*listing[T], error) {
 	workers := cores.All()
 	top := &listing[T]{folder: folder{fd: unix.AT_FDCWD}, paths: []string{"."}, found: make([]T, 1), below: make([]*listing[T], 1)}
 	top.waiting.Store(1)
@@ -245,7 +245,7 @@ func (w *walker[T]) do(ctx context.Context, t task[T], o *object, visit visitor[
 	if t.directory != nil {
 		below, err := w.list(t.directory)
 		t.in.release(1)
-		if err != nil && w.passOver != nil && w.passOver(err) {
+		if err != nil && w.passOver != nil && w.passOver(t.directory.path, err) {
 			return nil, nil
 		}
 		if err != nil {
@@ -286,7 +286,7 @@ func (w *walker[T]) do(ctx context.Context, t task[T], o *object, visit visitor[
 		}
 		err := restart(func() error { return unix.Fstatat(o.in.fd, o.name, &o.stat, unix.AT_SYMLINK_NOFOLLOW) })
 		if err != nil {
-			if err = o.fail("read", err); w.passOver != nil && w.passOver(err) {
+			if err = o.fail("read", err); w.passOver != nil && w.passOver(o.path, err) {
 				done++
 				continue
 			}

@@ -15,6 +15,10 @@ import (
 // the artifacts are read once more.
 const artifactsDir = private + "/artifacts"
 
+// Glance returns the path of what is kept of a committed run outside its directory, and is removed with
+// it. It need not exist.
+func (ws *Workspace) Glance(r Run) string { return ws.path(artifactsDir, r.ID) }
+
 // maxGlance is more than such a note takes.
 const maxGlance = 1 << 10
 
@@ -63,7 +67,7 @@ func (ws *Workspace) intact(ctx context.Context, r Run, m *Meta) error {
 	if err != nil {
 		return err
 	}
-	if was, err := readFile(ws.path(artifactsDir, r.ID), maxGlance); err == nil && string(was) == now {
+	if was, err := readFile(ws.Glance(r), maxGlance); err == nil && string(was) == now {
 		return nil
 	}
 	is, err := tree.Scan(ctx, r.Artifacts(), tree.RecordSpecial())
@@ -107,5 +111,5 @@ func (ws *Workspace) keepGlance(r Run, glance string) error {
 	if err := os.WriteFile(tmp, []byte(glance), 0o666); err != nil {
 		return err
 	}
-	return os.Rename(tmp, ws.path(artifactsDir, r.ID))
+	return os.Rename(tmp, ws.Glance(r))
 }

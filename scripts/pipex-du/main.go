@@ -10,8 +10,8 @@ import (
 
 	"pipex/lib/cli"
 	"pipex/lib/images"
+	"pipex/lib/run/reap"
 	"pipex/lib/step"
-	"pipex/lib/workspace"
 )
 
 func main() {
@@ -22,12 +22,13 @@ func main() {
 			"images of containerd; and how much of that pipex-prune and pipex-image prune would\n" +
 			"free. It changes nothing.",
 		Flags: []ucli.Flag{
+			&ucli.BoolFlag{Name: "all", Usage: "print all workspaces of the workdir"},
 			&ucli.BoolFlag{Name: "steps", Usage: "print the runs of each step instead, the largest first"},
 			&ucli.StringFlag{Name: "older-than", Usage: "what prune would free with the same option: of what is older than `AGE` (1h for runs, 1d for images)"},
 			cli.JSON,
 		},
-		Examples: []string{"pipex-du", "pipex-du --steps", "pipex-du --json | jq -s 'map(.prune) | add'"},
-		Do:       du,
+		Examples: []string{"pipex-du", "pipex-du --all --steps", "pipex-du --json | jq -s 'map(.prune) | add'"},
+		Do:       du, // not Plain: what a rootless containerd has written is readable only where it runs
 	})
 }
 
@@ -38,42 +39,44 @@ func du(c *cli.Call) (int, error) {
 	if err := c.Operands(0, 1); err != nil {
 		return 0, err
 	}
-	ws, err := open(c)
-	if err != nil {
-		return 0, err
-	}
-	ofRuns, ofImages := time.Hour, 24*time.Hour
+	ofRuns, ofImages := reap.DefaultAge, 24*time.Hour
 	if c.IsSet("older-than") {
-		if ofRuns, err = step.ParseAge(c.String("older-than")); err != nil {
+		age, err := step.ParseAge(c.String("older-than"))
+		if err != nil {
 			return 0, err
 		}
-		ofImages = ofRuns
+		ofRuns, ofImages = age, age
 	}
-	m, err := measure(c.Context.Context, ws, ofRuns)
+	all, err := workspaces(c)
 	if err != nil {
 		return 0, err
 	}
-	c.Warn(m.unread)
-	if !c.Bool("steps") {
-		place := c.Place()
-		if err := images.Answers(c.Context.Context, place.Containerd, patience); err != nil {
-			c.Warn(fmt.Errorf("images are left out: %w", err))
-		} else {
-			space, err := images.Occupied(c.Context.Context, place, ofImages)
-			c.Warn(err)
-			m.images = &space
-		}
+	m, err := measure(c.Context.Context, all, ofRuns, c.Warn)
+	if err != nil {
+		return 0, err
 	}
-	if err := m.print(os.Stdout, c.Bool("steps"), c.Bool("json")); err != nil {
+	if !c.Bool("steps") {
+		m.images = measureImages(c, ofImages)
+	}
+	m.named = c.Bool("all")
+	print := m.table
+	if c.Bool("json") {
+		print = m.lines
+	}
+	if err := print(os.Stdout, c.Bool("steps")); err != nil {
 		return 0, fmt.Errorf("cannot print: %w", err)
 	}
 	return 0, nil
 }
 
-func open(c *cli.Call) (*workspace.Workspace, error) {
-	place := c.Place()
-	if len(c.Args) > 0 {
-		place.Workspace = c.Args[0]
+// measureImages returns nil and warns if containerd does not answer.
+func measureImages(c *cli.Call, olderThan time.Duration) *images.Space {
+	ctx, place := c.Context.Context, c.Place()
+	if err := images.Answers(ctx, place.Containerd, min(patience, c.Duration("rpc-timeout"))); err != nil {
+		c.Warn(fmt.Errorf("images are left out: %w", err))
+		return nil
 	}
-	return place.Open()
+	space, err := images.Occupied(ctx, place, olderThan)
+	c.Warn(err)
+	return space
 }
