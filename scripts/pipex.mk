@@ -9,7 +9,10 @@
 # `make count` makes a step and what it needs; pipex-make(7) says when a step is
 # looked at again. pipex-pipeline reads the lines and answers with rules.
 #
-#	RETRIES=N RETRY_DELAY=SECONDS ALLOW_FAILURE=1
+#	PIPEX_EXEC=COMMAND
+#			carries steps to other machines: pipex-ssh, pipex-srun, or any other;
+#			for one: exec.NAME = COMMAND
+#	RETRIES=N INFRA_RETRIES=N RETRY_DELAY=SECONDS ALLOW_FAILURE=1
 #			for all steps, or for one (count: RETRIES = 2)
 #	ENV_FILE=FILE	for all steps
 #	FORCE='NAME...'	and FORCE=all, as make -B: run what is up to date
@@ -19,7 +22,7 @@
 
 PIPEX_WORKDIR   ?= workdir
 PIPEX_WORKSPACE ?= default
-export PIPEX_WORKDIR PIPEX_WORKSPACE
+export PIPEX_WORKDIR PIPEX_WORKSPACE PIPEX_EXEC PIPEX_NODE_DIR PIPEX_NODE_ADDRESS PIPEX_HOSTS
 
 pipex.stamps := $(PIPEX_WORKDIR)/$(PIPEX_WORKSPACE)/.pipex/stamps
 step-stamp    = $(addprefix $(pipex.stamps)/,$(1))
@@ -48,7 +51,7 @@ $(if $(filter 0,$(.SHELLSTATUS)),,$(error pipex.mk: the steps cannot be looked a
 # The shell that make starts is replaced by the step, so that make's signals reach it.
 $(if $(PIPEX_LOGS),$(shell mkdir -p $(call pipex.quote,$(PIPEX_LOGS))))
 pipex.logs = $(if $(PIPEX_LOGS),>$(call pipex.quote,$(PIPEX_LOGS)/$(1).stdout) 2>$(call pipex.quote,$(PIPEX_LOGS)/$(1).stderr) )
-pipex.ours = $(if $(RETRIES),--retries $(RETRIES) )$(if $(RETRY_DELAY),--retry-delay $(RETRY_DELAY) )$(if $(ALLOW_FAILURE),--allow-failure )$(if $(PIPEX_LABEL),--label )$(if $(PIPEX_QUIET)$(findstring s,$(pipex.flags)),--quiet )
+pipex.ours = $(if $(exec.$(1)),--exec $(call pipex.quote,$(exec.$(1))) )$(if $(RETRIES),--retries $(RETRIES) )$(if $(INFRA_RETRIES),--infra-retries $(INFRA_RETRIES) )$(if $(RETRY_DELAY),--retry-delay $(RETRY_DELAY) )$(if $(ALLOW_FAILURE),--allow-failure )$(if $(PIPEX_LABEL),--label )$(if $(PIPEX_QUIET)$(findstring s,$(pipex.flags)),--quiet )
 pipex.cached = $(if $(filter all $(1),$(FORCE))$(findstring B,$(pipex.flags)),,--cached )
 pipex.run  = exec $(pipex.logs)pipex-step --stamp $(step-stamp) $(pipex.ours)$(2)$(1) $(pipex.cached)$(if $(ENV_FILE),--env-file $(ENV_FILE) )$(step.$(1))
 $(eval $(subst ␤,$(pipex.line),$(pipex.rules)))

@@ -190,6 +190,16 @@ func TestScripts(t *testing.T) {
 				// Whatever a script leaves open is gone when it ends.
 				env.Defer(func() { release(address, env.WorkDir) })
 			}
+			nodes := filepath.Join(env.WorkDir, "nodes")
+			env.Setenv("NODES", nodes)
+			env.Defer(func() { // the containerds that bin/node has started
+				all, _ := filepath.Glob(filepath.Join(nodes, "*", "pipex.lock"))
+				for _, lock := range all {
+					if said, err := output(filepath.Join(site.scripts, "pipex-containerd"), "stop", "--purge", filepath.Dir(lock)); err != nil {
+						env.T().Fatal("cannot stop a node: ", err, said)
+					}
+				}
+			})
 			env.Defer(func() {
 				if err := conform(env.WorkDir); err != nil && !odd[name] {
 					env.T().Fatal("records that docs/meta.schema.json does not accept: ", err)

@@ -9,6 +9,7 @@ import (
 
 	"pipex/lib/cli"
 	"pipex/lib/exec"
+	"pipex/lib/name"
 	"pipex/lib/step"
 )
 
@@ -24,6 +25,11 @@ func main() {
 		Flags: []ucli.Flag{
 			&ucli.BoolFlag{Name: "interactive", Aliases: []string{"i"}, Usage: "pass standard input on; it is empty otherwise"},
 			&ucli.BoolFlag{Name: "tty", Aliases: []string{"t"}, Usage: "give the command a terminal of the size of the caller's"},
+			&ucli.BoolFlag{Name: "once", Usage: "remove all that containerd holds for RUN before it ends"},
+			&ucli.StringFlag{Name: "pull", Usage: "`WHEN` to fetch an image that this containerd does not have: missing, never", Value: string(step.PullMissing)},
+			cli.HostsDir,
+			&ucli.StringFlag{Name: "containerd", Usage: "use the private containerd in `DIR`, and start it if it does not run"},
+			&ucli.StringFlag{Name: "cgroup-parent", Usage: "self: put the container below the control `GROUP` of the caller"},
 			&ucli.StringFlag{Name: "log-max", Usage: "keep only the first `SIZE` of each log, for this exec"},
 			&ucli.StringFlag{Name: "network", Usage: "network `NET` for this exec: none, host, bridge, cni:NAME"},
 			&ucli.DurationFlag{Name: "timeout", Usage: "end the command after `TIME`, for this exec"},
@@ -63,7 +69,13 @@ func run(c *cli.Call) (int, error) {
 			return 0, err
 		}
 	}
+	if pull, group := c.String("pull"), c.String("cgroup-parent"); pull != string(step.PullMissing) && pull != string(step.PullNever) {
+		return 0, name.Usage("--pull is missing or never, not %q", pull)
+	} else if group != "" && group != "self" {
+		return 0, name.Usage("--cgroup-parent can only be self, not %q", group)
+	}
 	opt := exec.Options{
+		Fetch: exec.FetchBy(c.Puller(), c.String("pull")), Once: c.Bool("once"), Job: cli.Job(), BelowCaller: c.String("cgroup-parent") == "self",
 		Cmd: c.Command, Network: network, Timeout: timeout, Terminal: c.Bool("tty"), LogMax: int64(logMax),
 		Grace: c.Duration("stop-grace"), Stdout: os.Stdout, Stderr: os.Stderr, Lookup: os.LookupEnv, Signals: c.Signals, Reap: c.Reap,
 	}
@@ -81,6 +93,11 @@ func run(c *cli.Call) (int, error) {
 		return 0, err
 	}
 	place := c.Place()
+	if dir := c.String("containerd"); dir != "" {
+		if place.Containerd, err = c.StartContainerd(place.Containerd, dir); err != nil {
+			return 0, err
+		}
+	}
 	place.Warn = func(err error) {
 		if why := new(exec.ReasonError); errors.As(err, &why) {
 			c.Fail(err) // it is why we fail, not a warning

@@ -104,15 +104,15 @@ func (c *Call) pruner(ctx context.Context, args ...string) (*exec.Cmd, error) {
 }
 
 // Puller returns the path of pipex-pull, or "", and its options for this call.
-func (c *Call) Puller() (path string, options []string) {
-	options = []string{"--hosts-dir=" + c.String(HostsDir.Name)}
+func (c *Call) Puller() run.Puller {
+	options := []string{"--hosts-dir=" + c.String(HostsDir.Name)}
 	for _, flag := range []string{"quiet", "verbose"} {
 		if c.Bool(flag) {
 			options = append(options, "--"+flag)
 		}
 	}
-	path, _ = c.sibling("pipex-pull")
-	return path, options
+	path, _ := c.sibling("pipex-pull")
+	return run.Puller{Path: path, Options: options}
 }
 
 // sibling returns the path of another verb: beside this program, or else on PATH.

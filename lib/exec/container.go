@@ -12,10 +12,12 @@ import (
 	"slices"
 	"strings"
 
+	"pipex/lib/internal/cgroup"
 	"pipex/lib/internal/containerd"
 	"pipex/lib/internal/network"
 	"pipex/lib/internal/oci"
 	"pipex/lib/internal/secret"
+	"pipex/lib/internal/userns"
 	"pipex/lib/internal/version"
 	"pipex/lib/name"
 	"pipex/lib/step"
@@ -37,13 +39,23 @@ func (x *execution) container() (*oci.Container, error) {
 	m := x.meta
 	c := &oci.Container{
 		Object: containerd.Object{ID: m.Container.ID, Owner: containerd.Owner{
-			Workspace: x.ws.ID, Workdir: x.ws.Root, Run: x.run.ID, Step: m.StepID, Version: version.String(),
+			Workspace: x.ws.ID, Workdir: x.ws.Root, Run: x.run.ID, Step: m.StepID, Job: x.Job, Version: version.String(),
 		}},
 		Step: &m.Pinned, ChainID: m.Container.ChainID, Architecture: m.Container.Architecture,
 		Args: slices.Concat(m.Container.Entrypoint, m.Cmd), Env: x.variables(),
 		Network:  x.network(),
 		Writable: []string{x.run.Artifacts()},
 		Streams:  containerd.Streams{Stdout: x.run.Stdout(), Stderr: x.run.Stderr()},
+	}
+	if x.BelowCaller {
+		if userns.Inside() {
+			return nil, errors.New("--cgroup-parent self is not possible: a rootless containerd has no control groups")
+		}
+		var err error
+		if x.group, err = cgroup.Below(m.Container.Namespace, m.Container.ID); err != nil {
+			return nil, err
+		}
+		c.Cgroup = x.group
 	}
 	switch {
 	case len(x.Cmd) > 0:

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"pipex/lib/internal/containerd"
+	"pipex/lib/internal/endpoint"
 	"pipex/lib/internal/follow"
 	"pipex/lib/internal/secret"
 	"pipex/lib/internal/trace"
@@ -52,6 +53,18 @@ type Options struct {
 	// Signals are forwarded to the command. A second SIGINT or SIGTERM kills the
 	// container. It may be nil.
 	Signals <-chan os.Signal
+	// Fetch fetches the image, by its digest, to a containerd that does not have it; nil if that is an
+	// error.
+	Fetch func(ctx context.Context, to endpoint.Containerd, ref, platform string) error
+	// Once removes all that the run owns in this containerd before Exec returns, writes the record through to the
+	// disk, and gives signs of life while the command runs: see [run.Alive]. It is for a
+	// machine that does nothing else for the run.
+	Once bool
+	// Job is the job of a batch system that this process belongs to; empty for none.
+	Job string
+	// BelowCaller puts the container below the control group of this process, whose limits then hold
+	// for it, too.
+	BelowCaller bool
 	// Reap is called when the command has ended and a note says that its container is still
 	// to be removed; see [run.HandOver]. Nil: Exec removes the container before it returns.
 	Reap func()
@@ -78,7 +91,11 @@ func SecretProgram() {
 // what is known.
 //
 // If an earlier exec was killed while its command ran, the container is still running.
-// Exec then attaches to it and does not start another command.
+// Exec then attaches to it and does not start another command. If that was on another machine, or in another
+// containerd, Exec fails: it cannot know.
+//
+// The containerd need not be the one where the run was prepared. It then leases the image, which is
+// fetched by its digest if it is missing.
 //
 // Exec takes the run's lock and the locks of its exclusive caches, and holds them until
 // the command has ended. If another process holds the run, the error is a
@@ -96,6 +113,9 @@ func Exec(ctx context.Context, p run.Place, id string, opt Options) (int, error)
 		return 0, err
 	}
 	defer lock.Release()
+	if r.GivenUp() {
+		return 0, fmt.Errorf("run %q was given up, since nothing was heard of its exec; pipex-discard %s, then prepare it again", id, id)
+	}
 	m, err := r.Meta()
 	if err != nil {
 		return 0, err
@@ -111,7 +131,16 @@ func Exec(ctx context.Context, p run.Place, id string, opt Options) (int, error)
 	}
 	defer client.Close()
 	x := &execution{Place: p, Options: opt, ws: ws, run: r, meta: m, client: client}
-	return x.do(ctx)
+	if !opt.Once {
+		return x.do(ctx)
+	}
+	ctx, alive := x.live(ctx)
+	defer alive()
+	status, err := x.do(ctx)
+	if x.mayRemove(err) {
+		x.Warning(client.Remove(context.WithoutCancel(ctx), m.Container.ID))
+	}
+	return status, err
 }
 
 // execution is the state of one call of Exec.
@@ -138,6 +167,10 @@ type execution struct {
 	spare string
 	// rescues are the streams whose logs take no more.
 	rescues []*rescued
+	// group is the container's control group; empty for the default one.
+	group string
+	// unwanted is closed if the run has been given up or removed; nil without Once.
+	unwanted chan struct{}
 	// view is what a draft is a view of; nil for a run.
 	view *View
 	// restore restores the state of the caller's terminal; nil if it was not changed.
@@ -160,6 +193,9 @@ func (x *execution) release() {
 // setup, unless it has succeeded before, and then the command.
 func (x *execution) do(ctx context.Context) (int, error) {
 	if len(x.meta.Execs) > 0 { // before the first exec is recorded, there is no task
+		if err := x.executing(); err != nil {
+			return 0, err
+		}
 		if err := x.settle(ctx); err != nil {
 			return 0, err
 		}
@@ -189,14 +225,14 @@ func (x *execution) do(ctx context.Context) (int, error) {
 // isSetUp reports whether the run's setup has succeeded, since the machine was started.
 func (x *execution) isSetUp() bool {
 	return slices.ContainsFunc(x.meta.Execs, func(r workspace.Exec) bool {
-		return r.Setup && r.ExitCode != nil && *r.ExitCode == 0 && !r.TimedOut && !restarted(&r)
+		return r.Setup && r.ExitCode != nil && *r.ExitCode == 0 && !r.TimedOut && !x.restarted(&r)
 	})
 }
 
 // beginSetup returns the execution of the setup that precedes x. It has no standard
 // input and no terminal.
 func (x *execution) beginSetup() *execution {
-	before := &execution{Place: x.Place, Options: x.Options, ws: x.ws, run: x.run, meta: x.meta, client: x.client, setup: true}
+	before := &execution{Place: x.Place, Options: x.Options, ws: x.ws, run: x.run, meta: x.meta, client: x.client, setup: true, unwanted: x.unwanted}
 	before.Stdin, before.Terminal, before.Network, before.Reap = nil, false, "", nil
 	return before
 }
@@ -221,7 +257,7 @@ func (x *execution) attach(ctx context.Context, task *containerd.Task) (int, err
 		return 0, fmt.Errorf("run %q is executing a command whose pipex-exec died: pipex-exec %s attaches to it first", x.run.ID, x.run.ID)
 	}
 	x.Warning(fmt.Errorf("attaching to run %q, whose pipex-exec died", x.run.ID))
-	ended := &execution{Place: x.Place, Options: x.Options, ws: x.ws, run: x.run, meta: x.meta, client: x.client, setup: x.record().Setup, attached: true}
+	ended := &execution{Place: x.Place, Options: x.Options, ws: x.ws, run: x.run, meta: x.meta, client: x.client, setup: x.record().Setup, attached: true, unwanted: x.unwanted}
 	return ended.resume(ctx, task)
 }
 

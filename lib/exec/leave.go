@@ -8,6 +8,7 @@ import (
 	"pipex/lib/internal/network"
 	"pipex/lib/internal/trace"
 	"pipex/lib/run"
+	"pipex/lib/workspace"
 )
 
 // leave copies the rest of the logs of a task whose end is recorded to the caller, has the
@@ -48,7 +49,7 @@ func (x *execution) leave(ctx context.Context, task *containerd.Task) (int, erro
 // port of a network is free again when exec returns. The output of a terminal is in a file
 // that exec removes.
 func (x *execution) mayHandOver() bool {
-	return x.Reap != nil && !x.record().Terminal && !x.network().Attached()
+	return x.Reap != nil && !x.Once && !x.record().Terminal && !x.network().Attached()
 }
 
 // remove removes the task and its network. After that all that the command wrote is in the logs.
@@ -106,6 +107,9 @@ func (x *execution) settle(ctx context.Context) error {
 	defer lock.Release()
 	if notes, err := x.ws.HasNotes(x.run.ID); err != nil || !notes {
 		return err // a reaper was at it
+	}
+	if n, err := x.ws.ReadNote(workspace.Note{Run: x.run.ID, Task: true}); err == nil && !n.Here() {
+		return nil // its machine removes that
 	}
 	if err := x.client.RemoveEnded(ctx, x.meta.Container.ID); err != nil {
 		return err

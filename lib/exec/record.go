@@ -47,7 +47,7 @@ func (x *execution) begin(args []string) error {
 		limit = l.LogMaxBytes
 	}
 	entry := workspace.Exec{
-		Cmd: args, Override: len(x.Cmd) > 0, Setup: x.setup, Network: x.network(), BootID: bootID(), StartedAt: workspace.Now(), Terminal: x.Terminal, LogMaxBytes: limit,
+		Cmd: args, Override: len(x.Cmd) > 0, Setup: x.setup, Network: x.network(), BootID: bootID(), Host: hostname(), Address: x.Socket(), Job: x.Job, Cgroup: x.group, StartedAt: workspace.Now(), Terminal: x.Terminal, LogMaxBytes: limit,
 		StdoutOffset: stdout.Size(), StderrOffset: stderr.Size(),
 	}
 	m := x.meta
@@ -99,7 +99,11 @@ func (x *execution) end(at time.Time, actual *int, code int) error {
 	x.lookAgain()
 	spare := x.spare
 	x.spare = ""
-	return x.ws.WriteReserved(spare, x.run, x.meta)
+	err := x.ws.WriteReserved(spare, x.run, x.meta)
+	if err == nil && x.Once { // the one who waits for it on another machine believes only this
+		err = x.run.Sync()
+	}
+	return err
 }
 
 // lookAgain looks for what has changed since prepare. A signal ends it: then everything may
@@ -161,8 +165,8 @@ func (x *execution) conclude(code int) {
 }
 
 // usage returns what a task has used.
-func usage(task *containerd.Task) *workspace.Usage {
-	u := task.Usage()
+func (x *execution) usage(task *containerd.Task) *workspace.Usage {
+	u := task.Usage(x.record().Cgroup)
 	return &workspace.Usage{PeakMemoryBytes: u.PeakMemory, CPUMs: u.CPU.Milliseconds(), OOMKilled: u.OOMKilled}
 }
 

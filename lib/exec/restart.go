@@ -2,10 +2,15 @@ package exec
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
 
+	"pipex/lib/internal/containerd"
+	"pipex/lib/internal/endpoint"
+	"pipex/lib/internal/version"
+	"pipex/lib/run"
 	"pipex/lib/workspace"
 )
 
@@ -16,15 +21,72 @@ func bootID() string {
 	return strings.TrimSpace(string(id))
 }
 
-// restarted reports whether this machine was started after the exec r, or is another one.
-func restarted(r *workspace.Exec) bool { return r.BootID != "" && r.BootID != bootID() }
+// hostname returns the name of this machine, or "".
+func hostname() string {
+	name, _ := os.Hostname()
+	return name
+}
+
+// restarted reports whether this machine was started after the exec r, or is another one, or this
+// containerd is another one.
+func (x *execution) restarted(r *workspace.Exec) bool {
+	return r.BootID != "" && r.BootID != bootID() || x.elsewhere(r)
+}
+
+// elsewhere reports whether the exec r was on another machine or in another containerd.
+func (x *execution) elsewhere(r *workspace.Exec) bool {
+	return r.Host != "" && (r.Host != hostname() || r.Address != x.Socket())
+}
+
+// executing returns an error if the last exec may be running elsewhere: this containerd does not
+// know.
+func (x *execution) executing() error {
+	r := x.record()
+	if r.FinishedAt != nil || !x.elsewhere(r) {
+		return nil
+	}
+	return fmt.Errorf("run %q %w on %q, in containerd at %q, whose pipex-exec has died: pipex-exec %s there attaches to it; or pipex-discard %s",
+		x.run.ID, errExecuting, r.Host, r.Address, x.run.ID, x.run.ID)
+}
 
 // renew removes what earlier execs wrote to the container's root if the machine was restarted
 // since. It was not synced, so after a power cut a part of it may be missing.
 func (x *execution) renew(ctx context.Context) error {
-	if len(x.meta.Execs) == 0 || !restarted(x.record()) {
+	if len(x.meta.Execs) == 0 || !x.restarted(x.record()) {
 		return nil
 	}
 	x.Warning(fmt.Errorf("what earlier execs of run %q wrote outside its output and caches is gone: they ran on another machine, or before this one was restarted", x.run.ID))
 	return x.client.RemoveSnapshots(ctx, x.meta.Container.ID)
+}
+
+// lease leases the image in this containerd, which is not that of prepare, or has lost it. It fetches
+// the image by its digest if it is missing.
+func (x *execution) lease(ctx context.Context) error {
+	m := x.meta
+	gone := fmt.Errorf("containerd at %q has lost the lease of run %q, or never had it", x.Socket(), x.run.ID)
+	if x.Fetch == nil {
+		return fmt.Errorf("%w; pipex-discard %s, then prepare it again", gone, x.run.ID)
+	}
+	ref, _, _ := strings.Cut(m.Image, "@")
+	waiting, done := Interruptible(ctx, x.Signals)
+	err := x.Fetch(waiting, x.Containerd, ref+"@"+m.ImageDigest, m.Platform)
+	if interrupted := done(); interrupted != nil {
+		return interrupted
+	}
+	if err != nil {
+		return errors.Join(gone, err)
+	}
+	owner := containerd.Owner{Workspace: x.ws.ID, Workdir: x.ws.Root, Run: x.run.ID, Step: m.StepID, Job: x.Job, Version: version.String()}
+	return x.client.Lease(ctx, containerd.Object{ID: m.Container.ID, Owner: owner}, m.ImageDigest)
+}
+
+// FetchBy returns a function for Options.Fetch that runs pipex-pull, which pulls when is said.
+func FetchBy(by run.Puller, when string) func(ctx context.Context, to endpoint.Containerd, ref, platform string) error {
+	return func(ctx context.Context, to endpoint.Containerd, ref, platform string) error {
+		options := []string{"--pull=" + when}
+		if platform != "" {
+			options = append(options, "--platform="+platform)
+		}
+		return by.Fetch(ctx, to, ref, options...)
+	}
 }

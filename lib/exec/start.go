@@ -11,6 +11,8 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/containerd/containerd/errdefs"
+
 	"pipex/lib/internal/containerd"
 	"pipex/lib/internal/follow"
 	"pipex/lib/internal/oci"
@@ -47,6 +49,11 @@ func (x *execution) start(ctx context.Context) (*containerd.Task, error) {
 	defer stdin.unlink()
 	c.Stdin = stdin.path()
 	task, err := oci.Create(ctx, x.client, c)
+	if errdefs.IsNotFound(err) { // the lease, or the image
+		if err = x.lease(ctx); err == nil {
+			task, err = oci.Create(ctx, x.client, c)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package exec
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"syscall"
 	"time"
@@ -30,7 +31,7 @@ func (x *execution) finish(ctx context.Context, task *containerd.Task) (int, err
 	}
 	x.record().TimedOut = timedOut
 	x.record().Error = "" // an exec that lost the task may have left one
-	x.record().Usage = usage(task)
+	x.record().Usage = x.usage(task)
 	if err := x.end(exit.At, &exit.Code, code); err != nil {
 		return 0, err
 	}
@@ -62,7 +63,7 @@ func (x *execution) wait(ctx context.Context, task *containerd.Task) (exit conta
 	}
 	timeout := x.timeout()
 	var kill <-chan time.Time
-	urgent := 0
+	urgent, unwanted := 0, x.unwanted
 	for {
 		select {
 		case r := <-ended:
@@ -75,6 +76,11 @@ func (x *execution) wait(ctx context.Context, task *containerd.Task) (exit conta
 			timedOut, timeout = true, nil
 			kill = time.After(x.grace())
 			x.Warning(task.Signal(ctx, syscall.SIGTERM))
+		case <-unwanted:
+			unwanted = nil
+			x.forwarded = true
+			x.Warning(fmt.Errorf("the command is ended: run %q has been given up or removed meanwhile", x.run.ID))
+			x.Warning(task.Kill(ctx))
 		case <-kill:
 			x.Warning(task.Kill(ctx))
 		case sig := <-x.Signals:

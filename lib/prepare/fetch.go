@@ -4,16 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
-	"runtime"
-	"slices"
-	"syscall"
-	"time"
 
 	"pipex/lib/internal/endpoint"
 	"pipex/lib/internal/image"
-	"pipex/lib/internal/trace"
 	"pipex/lib/run"
 )
 
@@ -23,44 +16,18 @@ type (
 	Fetch  = image.Fetch
 )
 
-// fetchPatience is the time that a program that fetches has to end after SIGTERM.
-const fetchPatience = 10 * time.Second
-
-// FetchBy returns a Fetch that runs pipex-pull, which is at path, with options. So a program
-// that finds its image here does not link what pulls and unpacks. The program writes its progress
-// and its errors to stderr, in the name of this one; if it fails, the error is a [*run.SaidError].
-// It gets SIGTERM when ctx ends, and is killed when this process is.
-func FetchBy(path string, options []string) Fetch {
+// FetchBy returns a Fetch that runs pipex-pull; see [run.Puller].
+func FetchBy(by run.Puller) Fetch {
 	return func(ctx context.Context, to endpoint.Containerd, w Wanted) error {
-		ctx, part := trace.Start(ctx, "image fetch", w.Ref)
-		defer part.End()
-		if path == "" {
-			return fmt.Errorf("%w %q, and it cannot be fetched: no pipex-pull beside this program or on PATH", ErrNoImage, w.Ref)
-		}
-		to = to.WithDefaults()
-		args := append(slices.Clone(options), "--address="+to.Address, "--namespace="+to.Namespace, "--rpc-timeout="+to.Patience.String(), "--pull="+string(w.Pull))
+		options := []string{"--pull=" + string(w.Pull)}
 		if w.Platform != "" {
-			args = append(args, "--platform="+w.Platform)
+			options = append(options, "--platform="+w.Platform)
 		}
-		args = append(args, w.Ref)
-		cmd := exec.CommandContext(ctx, path, args...)
-		cmd.Args[0] = os.Args[0]
-		cmd.Env = append(trace.Environ(), "CONTAINERD_SNAPSHOTTER="+to.Snapshotter)
-		cmd.Stderr = os.Stderr
-		cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-		cmd.WaitDelay = fetchPatience
-		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-		// The kernel means the death of the thread that has started the program.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := cmd.Run()
-		if ended := new(exec.ExitError); errors.As(err, &ended) && ended.Exited() {
-			return &run.SaidError{Status: ended.ExitCode()}
+		err := by.Fetch(ctx, to, w.Ref, options...)
+		if said := new(run.SaidError); err == nil || errors.As(err, &said) {
+			return err
 		}
-		if err != nil {
-			return fmt.Errorf("%w %q, and it cannot be fetched: pipex-pull: %w", ErrNoImage, w.Ref, err)
-		}
-		return nil
+		return fmt.Errorf("%w %q, and %w", ErrNoImage, w.Ref, err)
 	}
 }
 

@@ -133,6 +133,13 @@ type Exec struct {
 	// BootID names the time since the start of the machine on which it ran, as Linux does. What
 	// it wrote to the container's root may be lost after a restart.
 	BootID string `json:"bootId,omitempty"`
+	// Host is the name of that machine, and Address the socket of its containerd.
+	Host    string `json:"host,omitempty"`
+	Address string `json:"address,omitempty"`
+	// Job is the job of a batch system in which it ran, such as "slurm:12".
+	Job string `json:"job,omitempty"`
+	// Cgroup is the container's control group, if it is not the default one.
+	Cgroup string `json:"cgroup,omitempty"`
 	// StartedAt is when exec began, before the container was created. The timeout counts
 	// from then.
 	StartedAt Time `json:"startedAt"`
@@ -265,6 +272,22 @@ func (ws *Workspace) ReserveAgain(r Run, m *Meta) (string, error) {
 		}
 	}
 	return ws.Reserve(r, m)
+}
+
+// Sync writes the record of an open run to the disk, or to the server of its file system.
+func (r Run) Sync() error {
+	for _, path := range []string{filepath.Join(r.Dir, "meta.json"), r.Dir} {
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		err = f.Sync()
+		f.Close()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // WriteReserved is [Workspace.WriteMeta] with a file that [Workspace.Reserve] returned. So

@@ -28,8 +28,10 @@ type Note struct {
 	// committed, or gone.
 	Task bool `json:"-"`
 	// ID is the name of the run's objects. The others say where they are, and how long each
-	// call may take.
+	// call may take. A note is for its machine alone: another one may have a containerd with the same
+	// address.
 	ID          string        `json:"id"`
+	Host        string        `json:"host"`
 	Address     string        `json:"address"`
 	Namespace   string        `json:"namespace"`
 	Snapshotter string        `json:"snapshotter"`
@@ -41,6 +43,17 @@ const notesDir = private + "/reap"
 
 // maxNote is how many bytes of a note are read at most.
 const maxNote = 64 << 10
+
+// Here reports whether a note is for this machine.
+func (n Note) Here() bool { return n.Host == thisHost() }
+
+func thisHost() string {
+	host, err := os.Hostname()
+	if err != nil || host == "" {
+		return "unknown"
+	}
+	return host
+}
 
 func (n Note) file() string {
 	if n.Task {
@@ -55,6 +68,7 @@ func (ws *Workspace) LeaveNote(n Note) error {
 	if err := ws.ensure(notesDir); err != nil {
 		return err
 	}
+	n.Host = thisHost()
 	data, err := json.Marshal(n)
 	if err != nil {
 		return err
@@ -113,7 +127,7 @@ func (ws *Workspace) ReadNote(n Note) (Note, error) {
 	if err == nil {
 		err = json.Unmarshal(data, &n)
 	}
-	if err == nil && (n.ID == "" || n.Address == "" || n.Namespace == "" || n.Snapshotter == "" || n.Patience <= 0) {
+	if err == nil && (n.ID == "" || n.Host == "" || n.Address == "" || n.Namespace == "" || n.Snapshotter == "" || n.Patience <= 0) {
 		err = errors.New("the note is incomplete")
 	}
 	return n, err
@@ -127,6 +141,18 @@ func (ws *Workspace) DropNote(n Note) error {
 		return nil
 	}
 	return err
+}
+
+// DropOld removes the note of n's Run and Task if it is older than age.
+func (ws *Workspace) DropOld(n Note, age time.Duration) error {
+	info, err := os.Lstat(ws.path(notesDir, n.file()))
+	if err == nil && time.Since(info.ModTime()) < age || errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return ws.DropNote(n)
 }
 
 // DropNotes removes all notes of a run. The caller holds the locks of the run and its container.

@@ -31,6 +31,9 @@ that signal, and the run is removed.
   --ephemeral       print what the command prints, and remove the run
   -i                pass stdin to the command
   --retries N       try up to N times more, each time with a new run
+  --exec COMMAND    execute the step elsewhere: COMMAND carries pipex-exec to another
+                    machine, as $PIPEX_EXEC does for all steps
+  --infra-retries N  try up to N times more if such an exec is lost (2)
   --retry-delay S   wait S seconds before each further try (0)
   --allow-failure   also commit and link a run that failed, and exit 0
   --label           begin each line that the container prints with [STEP]
@@ -42,6 +45,7 @@ that signal, and the run is removed.
                     its link, and exit 0
   --tally WHAT      for pipex.mk: count the steps of one make
 
+If nothing is heard of an exec elsewhere for $PIPEX_NODE_TIMEOUT (1m), it is lost.
 If $PIPEX_EVENTS is set, a line of JSON is appended to that file for each event. With
 --cached among the prepare options, a run with the same fingerprint is linked, and
 nothing is executed.

@@ -19,6 +19,8 @@ type step struct {
 	name            string
 	prepare         []string // options of pipex-prepare, -- and the command
 	retries         int
+	infraRetries    int    // tries more if an exec elsewhere is lost
+	exec            string // carries pipex-exec elsewhere
 	delay           time.Duration
 	allowFailure    bool
 	stamp, tried    string
@@ -35,7 +37,7 @@ type step struct {
 // parse reads the arguments. Options for all verbs become environment variables, which
 // the verbs read.
 func parse(args []string) (s *step, err error) {
-	s = new(step)
+	s = &step{infraRetries: 2}
 	for len(args) > 0 && args[0] != "--" {
 		option, value, took := args[0], "", 2
 		if name, v, ok := strings.Cut(option, "="); ok && strings.HasPrefix(option, "-") {
@@ -102,7 +104,7 @@ func parse(args []string) (s *step, err error) {
 
 // own are the options that pipex-prepare does not have. It refuses a misspelt one that
 // stands after STEP, and cannot say what it was meant to be.
-var own = []string{"file", "ephemeral", "retries", "retry-delay", "allow-failure", "stamp", "tried"}
+var own = []string{"file", "ephemeral", "retries", "infra-retries", "exec", "retry-delay", "allow-failure", "stamp", "tried"}
 
 // misspelt returns the option of ours that another one was meant to be, or "".
 func misspelt(option string) string {
@@ -143,6 +145,12 @@ func (s *step) set(option, value string) (known bool, err error) {
 		if s.retries, err = strconv.Atoi(value); err != nil || s.retries < 0 {
 			return true, errors.New("--retries takes a number")
 		}
+	case "--infra-retries":
+		if s.infraRetries, err = strconv.Atoi(value); err != nil || s.infraRetries < 0 {
+			return true, errors.New("--infra-retries takes a number")
+		}
+	case "--exec":
+		s.exec = value
 	case "--retry-delay":
 		seconds, err := strconv.ParseFloat(strings.TrimSuffix(value, "s"), 64)
 		if err != nil || !(seconds >= 0 && seconds < 1e9) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"os/signal"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -37,17 +39,25 @@ func (s *step) run() int {
 
 // tries takes the step from prepare to link and returns the exit status.
 func (s *step) tries() int {
+	lostTimes := 0
 	for attempt := 0; ; attempt++ {
 		run, status := s.prepareHeld()
 		var stopped syscall.Signal
+		var lost error
 		switch status {
 		case 0:
 			if linked := s.allowed(run); linked != "" {
 				call("pipex-discard", run)
 				return s.publish(linked, 0, true)
 			}
+			if old := s.takeOver(run); old != "" {
+				call("pipex-discard", run)
+				run = old
+				status, stopped, lost = s.attach(run)
+				break
+			}
 			s.starts(run)
-			status, stopped = s.execute(run)
+			status, stopped, lost = s.execute(run)
 		case 3: // up to date
 			return s.publish(run, 0, true)
 		case 1: // an input is missing
@@ -60,7 +70,19 @@ func (s *step) tries() int {
 		default:
 			return s.failed(status, failure(status))
 		}
+		if lost != nil {
+			say("step %q: %v", s.name, lost)
+			status = execFailed
+		}
 		switch {
+		case lost != nil && lostTimes < s.infraRetries:
+			say("step %q is tried again on the machines that are left; such tries left: %d", s.name, s.infraRetries-lostTimes)
+			lostTimes++
+			attempt-- // it is not the step's fault
+			s.event(event{Event: "STEP_RETRYING", Attempt: attempt + 1, MaxRetries: s.retries})
+			call("pipex-discard", run) // if it is still in use, prune does
+			time.Sleep(s.delay)
+			continue
 		case s.ephemeral && run != "":
 			if code := call("pipex-discard", run); status == 0 {
 				status = code
@@ -189,22 +211,47 @@ func endOnQuit() {
 // make and to us, and make passes its own on to us.
 const sameSignal = 100 * time.Millisecond
 
-// execute runs pipex-exec and returns its status, and the signal that stopped it, if
-// any. In a session of its own pipex-exec gets each signal once: from here, and not from
-// a terminal or timeout(1) as well, where the second would kill the container.
-func (s *step) execute(run string) (int, syscall.Signal) {
-	signals := make(chan os.Signal, 8)
+// stopSignals returns the signals that stop the step, until done is called.
+func stopSignals() (signals chan os.Signal, done func()) {
+	signals = make(chan os.Signal, 8)
 	for _, sig := range []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM} {
 		if !signal.Ignored(sig) { // as nohup(1) has it, and a shell for jobs behind it
 			signal.Notify(signals, sig)
 		}
 	}
 	signal.Stop(quit)
-	defer signal.Notify(quit, syscall.SIGQUIT)
-	defer signal.Stop(signals)
-	cmd := exec.Command("pipex-exec", run)
+	return signals, func() {
+		signal.Stop(signals)
+		signal.Notify(quit, syscall.SIGQUIT)
+	}
+}
+
+// interruptible returns a context that a signal ends; signals returns that signal, or 0.
+func (s *step) interruptible() (_ context.Context, signals func() syscall.Signal, done func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	caught, end := stopSignals()
+	var got atomic.Int32
+	go func() {
+		select {
+		case sig := <-caught:
+			got.Store(int32(sig.(syscall.Signal)))
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() syscall.Signal { return syscall.Signal(got.Load()) }, func() {
+		cancel()
+		end()
+	}
+}
+
+// wait runs pipex-exec, or what carries it, and returns its status, and the signal that stopped it, if
+// any. In a session of its own pipex-exec gets each signal once: from here, and not from
+// a terminal or timeout(1) as well, where the second would kill the container.
+func (s *step) wait(cmd *exec.Cmd) (int, syscall.Signal) {
+	signals, done := stopSignals()
+	defer done()
 	if s.stdin {
-		cmd = exec.Command("pipex-exec", "-i", run)
 		cmd.Stdin = os.Stdin
 	}
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
@@ -214,6 +261,7 @@ func (s *step) execute(run string) (int, syscall.Signal) {
 		defer stderr.end()
 		cmd.Stdout, cmd.Stderr = stdout, stderr
 	}
+	cmd.WaitDelay = 5 * time.Second // with --label, what a carrier left behind may keep the pipes
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		return status(err), 0

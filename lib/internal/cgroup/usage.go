@@ -19,12 +19,12 @@ type Usage struct {
 	OOMKilled bool
 }
 
-// Used reads what a container has used from its control groups. They exist until its task
-// is deleted. A value that they do not provide is zero.
-func Used(namespace, id string) (u Usage) {
+// Used reads what a container has used from its control groups, which have one path in all
+// hierarchies. They exist until its task is deleted. A value that they do not provide is zero.
+func Used(path string) (u Usage) {
 	var unified []string
 	cgroupMounts(func(dir string, controllers []string) {
-		if dir = filepath.Join(dir, namespace, id); controllers == nil {
+		if dir = filepath.Join(dir, path); controllers == nil {
 			unified = append(unified, dir)
 		} else {
 			u.read1(dir, controllers)

@@ -36,5 +36,5 @@ func (c *Client) Leased(ctx context.Context) (all []Leased, err error) {
 
 // owner is the reverse of [Owner.Labels].
 func owner(l map[string]string) Owner {
-	return Owner{Workspace: l[labelWorkspace], Workdir: l[labelWorkdir], Run: l[labelRun], Step: l[labelStep], Version: l[labelVersion]}
+	return Owner{Workspace: l[labelWorkspace], Workdir: l[labelWorkdir], Run: l[labelRun], Step: l[labelStep], Job: l[labelJob], Version: l[labelVersion]}
 }

@@ -30,6 +30,8 @@ type Owner struct {
 	Workdir string
 	Run     string
 	Step    string
+	// Job is the job of a batch system that executes the run; empty for none.
+	Job     string
 	Version string
 }
 
@@ -39,6 +41,7 @@ const (
 	labelWorkdir   = "pipex.workdir"
 	labelRun       = "pipex.run"
 	labelStep      = "pipex.step"
+	labelJob       = "pipex.job"
 	labelVersion   = "pipex.version"
 )
 
@@ -47,6 +50,9 @@ func (o Owner) Labels() map[string]string {
 	l := map[string]string{labelWorkspace: o.Workspace, labelWorkdir: o.Workdir, labelRun: o.Run, labelVersion: o.Version}
 	if o.Step != "" {
 		l[labelStep] = o.Step
+	}
+	if o.Job != "" {
+		l[labelJob] = o.Job
 	}
 	return l
 }

@@ -360,8 +360,14 @@ func (t *Task) Delete(ctx context.Context) error {
 	return t.client.RemoveContainer(ctx, t.id)
 }
 
-// Usage returns what the task has used so far. Call it before Delete.
-func (t *Task) Usage() cgroup.Usage { return cgroup.Used(t.client.Namespace, t.id) }
+// Usage returns what the task, whose control group is group, or the default one, has used so far. Call it before
+// Delete.
+func (t *Task) Usage(group string) cgroup.Usage {
+	if group == "" {
+		group = cgroup.Default(t.client.Namespace, t.id)
+	}
+	return cgroup.Used(group)
+}
 
 // CommandError says that the command cannot be run in the container. Code is 127 if the
 // command does not exist and 126 otherwise, as for env(1).

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	contentapi "github.com/containerd/containerd/api/services/content/v1"
 	imagesapi "github.com/containerd/containerd/api/services/images/v1"
@@ -146,11 +147,16 @@ func look(ctx context.Context, c *containerd.Client, w Wanted, origin bool) (*Im
 }
 
 // Find returns the record of the first of the names that exists in the context's namespace, or
-// nil.
+// nil. If the names have a digest, any image with that digest will do: it has the same content.
 func Find(ctx context.Context, c *containerd.Client, candidates []string) (*images.Image, error) {
 	var filters []string
 	for _, name := range candidates {
 		filters = append(filters, "name=="+strconv.Quote(name))
+	}
+	_, digested, pinned := strings.Cut(candidates[0], "@")
+	if pinned {
+		filters = append(filters, "target.digest=="+strconv.Quote(digested))
+		candidates = append(candidates, "")
 	}
 	found, err := imagesapi.NewImagesClient(c.Conn).List(ctx, &imagesapi.ListImagesRequest{Filters: filters})
 	if err != nil {
@@ -158,7 +164,7 @@ func Find(ctx context.Context, c *containerd.Client, candidates []string) (*imag
 	}
 	for _, name := range candidates {
 		for _, i := range found.Images {
-			if i.Name == name {
+			if i.Name == name || name == "" && i.Target.Digest == digested {
 				return &images.Image{Name: i.Name, Labels: i.Labels, Target: ocispec.Descriptor{
 					MediaType: i.Target.MediaType, Digest: digest.Digest(i.Target.Digest), Size: i.Target.Size, Annotations: i.Target.Annotations,
 				}}, nil

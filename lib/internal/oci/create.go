@@ -34,6 +34,9 @@ type Container struct {
 	Architecture string
 	// Args is the command including the entrypoint. Env are all its variables, as K=V.
 	Args, Env []string
+	// Cgroup is the path of the container's control group in all hierarchies; empty for
+	// /NAMESPACE/ID.
+	Cgroup string
 	// Network is the container's network. NetworkNamespace is the path of the namespace
 	// to join, if CNI has set one up.
 	Network          step.Network
@@ -124,7 +127,7 @@ func parts(ctx context.Context, c *containerd.Client, cfg *Container) (rootfs []
 	makeSnapshot := func() (err error) {
 		rootfs, err = snapshot(ctx, c, cfg)
 		if errdefs.IsNotFound(err) {
-			return fmt.Errorf("containerd has lost the lease or the image of run %q (%w); pipex-discard %s, then prepare it again", cfg.Run, err, cfg.Run)
+			return fmt.Errorf("containerd has no lease or not the image of run %q: %w", cfg.Run, err)
 		}
 		if err != nil {
 			err = fmt.Errorf("cannot create the snapshot of run %q: %w", cfg.Run, err)

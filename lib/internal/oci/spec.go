@@ -84,6 +84,9 @@ func runtimeSpec(ctx context.Context, c *containerd.Client, cfg *Container) (*oc
 	} else {
 		opts = append(opts, withCgroups, withOOMScore)
 	}
+	if cfg.Cgroup != "" {
+		opts = append(opts, oci.WithCgroup(cfg.Cgroup))
+	}
 	if userns.Inside() || p.Userns != nil {
 		opts = append(opts, withHostSysfs)
 	}

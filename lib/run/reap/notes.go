@@ -77,6 +77,10 @@ func Serve(ctx context.Context, p run.Place, linger time.Duration) error {
 	}
 }
 
+// othersAge is the age of a note for another machine that has most likely gone for good. If it comes
+// back, its own prune finds the objects by their labels.
+const othersAge = 24 * time.Hour
+
 // forgetUnreachable drops the notes of runs that are committed or gone whose containerd is not
 // there: it was another one, whose own prune finds the objects by their labels, or the caller
 // has found them just now.
@@ -85,7 +89,14 @@ func forgetUnreachable(ctx context.Context, p run.Place, ws *workspace.Workspace
 	defer w.close()
 	notes, err := ws.Notes()
 	for _, n := range notes {
-		if n.Task || err != nil {
+		if err != nil {
+			break
+		}
+		if of, bad := ws.ReadNote(n); bad == nil && !of.Here() {
+			err = ws.DropOld(n, othersAge)
+			continue
+		}
+		if n.Task {
 			continue
 		}
 		if gone := w.run(ctx, n.Run); !errors.Is(gone, containerd.ErrUnreachable) {
@@ -199,6 +210,9 @@ func (w *worker) run(ctx context.Context, id string) error {
 		}
 		if errors.Is(err, fs.ErrPermission) {
 			return err // another user's
+		}
+		if err == nil && !n.Here() {
+			continue
 		}
 		if err == nil { // else it is damaged, and prune finds the objects by their labels
 			if err := w.note(ctx, n, ended); err != nil {
