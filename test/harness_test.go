@@ -192,6 +192,12 @@ func TestScripts(t *testing.T) {
 			}
 			nodes := filepath.Join(env.WorkDir, "nodes")
 			env.Setenv("NODES", nodes)
+			env.Defer(func() { // the clusters that a script has left, since it failed
+				all, _ := filepath.Glob(filepath.Join(env.WorkDir, ".tmp", "*", "slurm.conf"))
+				for _, conf := range all {
+					output(filepath.Join(site.scripts, "examples", "cluster", "cluster"), "stop", filepath.Dir(conf))
+				}
+			})
 			env.Defer(func() { // the containerds that bin/node has started
 				all, _ := filepath.Glob(filepath.Join(nodes, "*", "pipex.lock"))
 				for _, lock := range all {

@@ -35,6 +35,7 @@ func main() {
 			&ucli.BoolFlag{Name: "reap", Usage: "remove only what other verbs have left in containerd"},
 			&ucli.DurationFlag{Name: "linger", Usage: "with --reap, wait so much `TIME` for more of it"},
 			&ucli.StringFlag{Name: "end", Usage: "only kill the container of open `RUN` and remove what it owns in containerd"},
+			&ucli.StringFlag{Name: "job", Usage: "only remove what batch job `JOB`, which has ended, has left in this containerd, such as slurm:12"},
 			&ucli.BoolFlag{Name: "dry-run", Aliases: []string{"n"}, Usage: "remove nothing, print what would be removed"},
 			cli.JSON, cli.NUL,
 		},
@@ -48,7 +49,7 @@ func prune(c *cli.Call) (int, error) {
 	if err := c.Operands(0, 0); err != nil {
 		return 0, err
 	}
-	if c.Bool("reap") || c.IsSet("linger") || c.IsSet("end") {
+	if c.Bool("reap") || c.IsSet("linger") || c.IsSet("end") || c.IsSet("job") {
 		return 0, reapOnly(c)
 	}
 	age, err := step.ParseAge(c.String("older-than"))
@@ -95,6 +96,11 @@ func prune(c *cli.Call) (int, error) {
 func reapOnly(c *cli.Call) error {
 	ctx, place, run := c.Context.Context, c.Place(), c.String("end")
 	switch {
+	case c.IsSet("job"):
+		if c.String("job") == "" || c.Bool("reap") || run != "" {
+			return name.Usage("--job JOB stands alone")
+		}
+		return reap.Job(ctx, place, c.String("job"))
 	case run != "" && !c.Bool("reap"):
 		if err := name.Check("run", run); err != nil {
 			return err

@@ -89,7 +89,7 @@ func findContainerd(workdir string) string {
 	first := ""
 	for _, dir := range dirs {
 		dir = filepath.Join(dir, privateDir)
-		if !trusted(dir, true) || !trusted(filepath.Join(dir, addressFile), true) {
+		if !trusted(dir, true) || !trusted(filepath.Join(dir, addressFile), true) || ofOther(dir) {
 			continue
 		}
 		address, err := readAddress(dir)
@@ -104,6 +104,13 @@ func findContainerd(workdir string) string {
 		}
 	}
 	return first
+}
+
+// ofOther reports whether a private containerd is that of another machine, which shares the directory.
+func ofOther(dir string) bool {
+	host, err := os.Hostname()
+	other, unread := os.ReadFile(filepath.Join(dir, "host"))
+	return err == nil && unread == nil && strings.TrimSuffix(string(other), "\n") != host
 }
 
 // readAddress reads the path of the socket of a private containerd. The file is

@@ -171,6 +171,8 @@ type execution struct {
 	group string
 	// unwanted is closed if the run has been given up or removed; nil without Once.
 	unwanted chan struct{}
+	// asked receives the signals that were asked for by a file of the run.
+	asked chan os.Signal
 	// view is what a draft is a view of; nil for a run.
 	view *View
 	// restore restores the state of the caller's terminal; nil if it was not changed.
@@ -232,7 +234,7 @@ func (x *execution) isSetUp() bool {
 // beginSetup returns the execution of the setup that precedes x. It has no standard
 // input and no terminal.
 func (x *execution) beginSetup() *execution {
-	before := &execution{Place: x.Place, Options: x.Options, ws: x.ws, run: x.run, meta: x.meta, client: x.client, setup: true, unwanted: x.unwanted}
+	before := &execution{Place: x.Place, Options: x.Options, ws: x.ws, run: x.run, meta: x.meta, client: x.client, setup: true, unwanted: x.unwanted, asked: x.asked}
 	before.Stdin, before.Terminal, before.Network, before.Reap = nil, false, "", nil
 	return before
 }
@@ -257,7 +259,7 @@ func (x *execution) attach(ctx context.Context, task *containerd.Task) (int, err
 		return 0, fmt.Errorf("run %q is executing a command whose pipex-exec died: pipex-exec %s attaches to it first", x.run.ID, x.run.ID)
 	}
 	x.Warning(fmt.Errorf("attaching to run %q, whose pipex-exec died", x.run.ID))
-	ended := &execution{Place: x.Place, Options: x.Options, ws: x.ws, run: x.run, meta: x.meta, client: x.client, setup: x.record().Setup, attached: true, unwanted: x.unwanted}
+	ended := &execution{Place: x.Place, Options: x.Options, ws: x.ws, run: x.run, meta: x.meta, client: x.client, setup: x.record().Setup, attached: true, unwanted: x.unwanted, asked: x.asked}
 	return ended.resume(ctx, task)
 }
 

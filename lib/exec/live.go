@@ -3,6 +3,7 @@ package exec
 import (
 	"context"
 	"errors"
+	"os"
 	"time"
 
 	"pipex/lib/workspace"
@@ -13,7 +14,7 @@ import (
 // was given up or removed, it ends the context and closes x.unwanted: then the command is killed.
 func (x *execution) live(ctx context.Context) (_ context.Context, alive func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	x.unwanted = make(chan struct{})
+	x.unwanted, x.asked = make(chan struct{}), make(chan os.Signal, 64)
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
@@ -28,6 +29,9 @@ func (x *execution) live(ctx context.Context) (_ context.Context, alive func()) 
 					cancel()
 					close(x.unwanted)
 					return
+				}
+				if sig := x.run.Asked(); sig != 0 {
+					x.asked <- sig
 				}
 			}
 		}

@@ -2,7 +2,6 @@ package exec
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -63,18 +62,17 @@ func (x *execution) renew(ctx context.Context) error {
 // the image by its digest if it is missing.
 func (x *execution) lease(ctx context.Context) error {
 	m := x.meta
-	gone := fmt.Errorf("containerd at %q has lost the lease of run %q, or never had it", x.Socket(), x.run.ID)
-	if x.Fetch == nil {
-		return fmt.Errorf("%w; pipex-discard %s, then prepare it again", gone, x.run.ID)
-	}
 	ref, _, _ := strings.Cut(m.Image, "@")
+	if x.Fetch == nil {
+		return fmt.Errorf("containerd at %q has lost the lease of run %q, or never had it; pipex-discard %s, then prepare it again", x.Socket(), x.run.ID, x.run.ID)
+	}
 	waiting, done := Interruptible(ctx, x.Signals)
 	err := x.Fetch(waiting, x.Containerd, ref+"@"+m.ImageDigest, m.Platform)
 	if interrupted := done(); interrupted != nil {
 		return interrupted
 	}
 	if err != nil {
-		return errors.Join(gone, err)
+		return fmt.Errorf("containerd at %q does not have image %q of run %q, and cannot get it: %w", x.Socket(), ref, x.run.ID, err)
 	}
 	owner := containerd.Owner{Workspace: x.ws.ID, Workdir: x.ws.Root, Run: x.run.ID, Step: m.StepID, Job: x.Job, Version: version.String()}
 	return x.client.Lease(ctx, containerd.Object{ID: m.Container.ID, Owner: owner}, m.ImageDigest)

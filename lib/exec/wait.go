@@ -3,6 +3,7 @@ package exec
 import (
 	"context"
 	"fmt"
+	"os"
 	"strconv"
 	"syscall"
 	"time"
@@ -84,17 +85,25 @@ func (x *execution) wait(ctx context.Context, task *containerd.Task) (exit conta
 		case <-kill:
 			x.Warning(task.Kill(ctx))
 		case sig := <-x.Signals:
-			x.forwarded = true
-			if sig == syscall.SIGINT || sig == syscall.SIGTERM {
-				urgent++
-			}
-			if urgent > 1 {
-				x.Warning(task.Kill(ctx))
-			} else if s, ok := sig.(syscall.Signal); ok {
-				x.Warning(task.Signal(ctx, s))
-			}
+			urgent = x.forward(ctx, task, sig, urgent)
+		case sig := <-x.asked:
+			urgent = x.forward(ctx, task, sig, urgent)
 		}
 	}
+}
+
+// forward passes a signal on to the command, and kills it at the second SIGINT or SIGTERM, of which urgent came before.
+func (x *execution) forward(ctx context.Context, task *containerd.Task, sig os.Signal, urgent int) int {
+	x.forwarded = true
+	if sig == syscall.SIGINT || sig == syscall.SIGTERM {
+		urgent++
+	}
+	if urgent > 1 {
+		x.Warning(task.Kill(ctx))
+	} else if s, ok := sig.(syscall.Signal); ok {
+		x.Warning(task.Signal(ctx, s))
+	}
+	return urgent
 }
 
 // traceEnd ends the part that is the command's own time: what comes before it and after it,

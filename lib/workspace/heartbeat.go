@@ -6,16 +6,18 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// A run that another machine executes has two more files while it is open. Both are for
+// A run that another machine executes has more files while it is open. They are for
 // machines that share a file system and whose clocks may differ, so their content counts and
 // never their times.
 //
 //	heartbeat  a number that exec changes every few seconds: exec lives
+//	signal     the number of a signal that exec is to pass on to the command
 //	given-up   whoever waited for the run has given it up: exec ends the command
 
 // Pulse is the time between two heartbeats. A file on another machine may be seen some
@@ -33,7 +35,29 @@ func (r Run) Beat(n int) (wanted bool) {
 }
 
 // StopBeating removes the heartbeat of an exec that ends.
-func (r Run) StopBeating() { os.Remove(r.heartbeat()) }
+func (r Run) StopBeating() {
+	os.Remove(r.heartbeat())
+	os.Remove(r.signal())
+}
+
+func (r Run) signal() string { return filepath.Join(r.Dir, "signal") }
+
+// Ask asks the exec of an open run, on whatever machine, to pass a signal on to its command at its next heartbeat. A second one before
+// that replaces the first.
+func (r Run) Ask(signal syscall.Signal) error {
+	return os.WriteFile(r.signal(), strconv.AppendInt(nil, int64(signal), 10), 0o666)
+}
+
+// Asked returns the signal that was asked for since the last call; 0 for none. Only the run's exec calls it.
+func (r Run) Asked() syscall.Signal {
+	data, err := readFile(r.signal(), 8)
+	if err != nil {
+		return 0
+	}
+	os.Remove(r.signal())
+	n, _ := strconv.Atoi(string(data))
+	return syscall.Signal(min(max(n, 0), 64))
+}
 
 // Heartbeat returns the last heartbeat; empty if there was none.
 func (r Run) Heartbeat() string {

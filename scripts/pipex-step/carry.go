@@ -70,8 +70,9 @@ func (s *step) carried(ws *workspace.Workspace, id string) *exec.Cmd {
 func (s *step) await(ws *workspace.Workspace, id string, stopped syscall.Signal) (int, syscall.Signal, error) {
 	ctx, signals, done := s.interruptible()
 	defer done()
-	if stopped != 0 {
-		giveUp(ws, id)
+	if stopped != 0 { // and the carrier has ended without the exec
+		ask(ws, id, stopped)
+		time.AfterFunc(stopGrace, func() { giveUp(ws, id) })
 	}
 	status, err := run.Await(ctx, ws, id, 0, patience(), func(host string) {
 		if stopped == 0 {
@@ -81,9 +82,9 @@ func (s *step) await(ws *workspace.Workspace, id string, stopped syscall.Signal)
 	if sig := signals(); sig != 0 && stopped == 0 {
 		s.stopping(sig)
 		stopped = sig
-		giveUp(ws, id)
-		// It ends the command at its next heartbeat.
-		bounded, cancel := context.WithTimeout(context.Background(), 5*workspace.Pulse)
+		ask(ws, id, sig)
+		time.AfterFunc(stopGrace, func() { giveUp(ws, id) })
+		bounded, cancel := context.WithTimeout(context.Background(), stopGrace+5*workspace.Pulse)
 		defer cancel()
 		status, err = run.Await(bounded, ws, id, 0, run.Patience, nil)
 	}
@@ -103,6 +104,16 @@ func patience() time.Duration {
 		return d
 	}
 	return run.Patience
+}
+
+// stopGrace is how long a command elsewhere may take to end by a signal before it is killed.
+const stopGrace = 10 * time.Second
+
+// ask has the exec elsewhere pass on a signal, at its next heartbeat.
+func ask(ws *workspace.Workspace, id string, sig syscall.Signal) {
+	if r, err := ws.OpenRun(id); err == nil && ws.Held(id) != nil {
+		r.Ask(sig)
+	}
 }
 
 func giveUp(ws *workspace.Workspace, id string) {
@@ -161,5 +172,10 @@ func (s *step) attach(id string) (int, syscall.Signal, error) {
 		}()
 	}
 	defer ws.Uncarry(s.name)
+	defer func() {
+		if m := recordOf(ws, id); m != nil {
+			run.EndJob(m)
+		}
+	}()
 	return s.await(ws, id, 0)
 }

@@ -272,15 +272,24 @@ func (c *Client) Running(ctx context.Context, id string) (bool, error) {
 // Owned returns the objects of all workspaces in the directory dir: each id for which there
 // is a lease, a snapshot or a container, once, in no particular order.
 func (c *Client) Owned(ctx context.Context, dir string) ([]Object, error) {
+	return c.labelled(ctx, labelWorkdir, func(workdir string) bool { return filepath.Dir(workdir) == dir })
+}
+
+// OfJob is Owned for what a job of a batch system has created, in whatever directory.
+func (c *Client) OfJob(ctx context.Context, job string) ([]Object, error) {
+	return c.labelled(ctx, labelJob, func(of string) bool { return of == job })
+}
+
+// labelled returns the objects of runs that have a label whose value is meant.
+func (c *Client) labelled(ctx context.Context, label string, meant func(value string) bool) ([]Object, error) {
 	ctx, part := trace.Start(ctx, "containerd list")
 	defer part.End()
 	ctx = c.Context(ctx)
-	// containerd's filters match a pattern anywhere in a value, so compare the directory
-	// here.
-	filter := fmt.Sprintf("labels.%s", strconv.Quote(labelWorkdir))
+	// containerd's filters match a pattern anywhere in a value, so compare the values here.
+	filter := "labels." + strconv.Quote(label)
 	found := map[string]Owner{}
 	add := func(id string, l map[string]string) {
-		if l[labelRun] != "" && filepath.Dir(l[labelWorkdir]) == dir {
+		if l[labelRun] != "" && meant(l[label]) {
 			found[strings.TrimSuffix(id, SourcesSuffix)] = owner(l)
 		}
 	}

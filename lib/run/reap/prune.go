@@ -145,6 +145,25 @@ func Owned(ctx context.Context, p run.Place) ([]Object, error) {
 	return client.Owned(ctx, dir)
 }
 
+// Job removes what containerd, in p's namespace, holds for runs that a job of a batch system has executed, and kills their
+// containers, whatever workspace they are of. The job must have ended. It uses no workspace.
+func Job(ctx context.Context, p run.Place, job string) error {
+	client, err := containerd.Connect(ctx, p.WithDefaults().Containerd)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	owned, err := client.OfJob(ctx, job)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, o := range owned {
+		errs = append(errs, remove(ctx, client, o.ID))
+	}
+	return errors.Join(errs...)
+}
+
 // reaper is the state of one call of Prune or Remove.
 type reaper struct {
 	run.Place
