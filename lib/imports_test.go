@@ -24,7 +24,7 @@ var layers = [][]string{
 	{"internal/image", "internal/oci"},
 	{"run", "status"},
 	{"run/reap", "prepare", "exec", "pull", "images", "provenance"},
-	{"shell", "doctor", "timeline", "crate", "attest"},
+	{"shell", "doctor", "timeline", "crate", "attest", "registry"},
 	{"pipeline/jexl", "pipeline/kits", "draw"},
 	{"pipeline"},
 	{"cli/traced"},
@@ -44,6 +44,7 @@ var narrow = map[string][]string{
 	"draw":          {"provenance", "status", "timeline", "workspace"},
 	"crate":         {"provenance", "step", "tree", "workspace"},
 	"attest":        {"provenance", "step", "tree", "workspace"},
+	"registry":      {"name", "progress", "tree", "workspace"},
 	"pipeline":      {"internal/lazy", "name", "step", "pipeline/jexl", "pipeline/kits"},
 	"pipeline/jexl": {"internal/lazy"},
 	"pipeline/kits": {},
@@ -67,7 +68,7 @@ var needless = []string{"golang.org/x/net/trace", "html/template", "expvar", "go
 
 // slow are the programs that may link some of them: those that are started for images
 // only, or measure them, one that makes a page, and one that copies artifacts.
-var slow = []string{"pipex/scripts/pipex-export", "pipex/scripts/pipex-pull", "pipex/scripts/pipex-image", "pipex/scripts/pipex-du", "pipex/scripts/pipex-report"}
+var slow = []string{"pipex/scripts/pipex-export", "pipex/scripts/pipex-pull", "pipex/scripts/pipex-image", "pipex/scripts/pipex-du", "pipex/scripts/pipex-report", "pipex/scripts/pipex-push", "pipex/scripts/pipex-fetch"}
 
 type goPackage struct {
 	ImportPath    string

@@ -27,6 +27,15 @@ func (ws *Workspace) Scratch(owner string) (string, error) {
 	return ws.path(private, "tmp", owner+"."+uuid.NewString()), nil
 }
 
+// Part opens a temporary file for a download that may go on later; it has the same name for the same run and digest. The
+// caller holds the run's lock.
+func (ws *Workspace) Part(run, digest string) (*os.File, error) {
+	if err := ws.ensure(filepath.Join(private, "tmp")); err != nil {
+		return nil, err
+	}
+	return os.OpenFile(ws.path(private, "tmp", run+"."+digest), os.O_RDWR|os.O_CREATE, 0o600)
+}
+
 // linking is the owner of the temporary files of link and state.json. No run can have
 // this name.
 const linking = ".state"

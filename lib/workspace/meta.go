@@ -226,6 +226,12 @@ func (r Run) Meta() (*Meta, error) {
 	return m, nil
 }
 
+// DecodeMeta decodes a record that comes from elsewhere.
+func DecodeMeta(data []byte) (*Meta, error) {
+	m := new(Meta)
+	return m, decodeMeta(data, m)
+}
+
 // WriteMeta replaces the record of an open run, atomically. The caller holds the run's
 // lock. Until Commit, power loss may bring back the record from before.
 func (ws *Workspace) WriteMeta(r Run, m *Meta) error {

@@ -36,6 +36,7 @@ var commands = map[string]command{
 	"packages": {"NAME PACKAGE... [-- CMD [ARG...]]", "Make an image of Debian packages that are installed here, and of what they depend on.", nil, "packages tools jq gawk", packages},
 	"dir":      {"DIRECTORY NAME [-- CMD [ARG...]]", "Make an image of a directory with a root file system. CMD is what it runs by default.", nil, "dir root tools", dir},
 	"import":   {"[OPTION]... FILE|DIRECTORY|- [NAME]", "Take the images of an archive, as buildah, podman, docker save and other tools write them, or\nof an OCI layout. NAME is for an image to which the archive gives no or another name.", []ucli.Flag{asJSON}, "import app.tar app", load},
+	"push":     {"[OPTION]... NAME [REF]", "Send an image to the registry of REF, and give it that name here, too; so other machines find it. Prints\nREF and the digest.", []ucli.Flag{cli.HostsDir}, "push app registry.example.org/team/app", push},
 	"ls":       {"[OPTION]...", "List the images: size, age, and which steps and open runs use them.", []ucli.Flag{digests, asJSON}, "ls", ls},
 	"rm":       {"[OPTION]... NAME...", "Remove images, if they are there. One that an open run uses is refused.", []ucli.Flag{force}, "rm app", rm},
 	"prune":    {"[OPTION]...", "Remove the images that no run of the workdir's workspaces uses. Prints their names.", []ucli.Flag{olderThan, dryRun, asJSON}, "prune --older-than 30d", prune},
@@ -64,11 +65,13 @@ func main() {
 		verb.Examples = append(verb.Examples, "pipex-image "+c.example)
 	}
 	verb.About = "Images for the containerd that the verbs find, in its namespace pipex.\n\n" + strings.TrimSuffix(verb.About, "\n")
-	verb.Flags = []ucli.Flag{digests, force, olderThan, dryRun, asJSON}
+	verb.Flags = []ucli.Flag{digests, force, olderThan, dryRun, asJSON, cli.HostsDir}
 	cli.Main(verb)
 }
 
-func order() []string { return []string{"busybox", "packages", "dir", "import", "ls", "rm", "prune"} }
+func order() []string {
+	return []string{"busybox", "packages", "dir", "import", "push", "ls", "rm", "prune"}
+}
 
 func unknown(c *cli.Call) (int, error) {
 	words := slices.Sorted(maps.Keys(commands))

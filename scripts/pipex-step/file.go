@@ -56,7 +56,7 @@ func expand(args []string) ([]string, error) {
 
 // valued are the options before STEP whose value may be the next word.
 var valued = map[string]bool{
-	"-w": true, "--workspace": true, "--workdir": true, "--address": true, "--namespace": true, "--retries": true, "--infra-retries": true, "--exec": true, "--retry-delay": true,
+	"-w": true, "--workspace": true, "--workdir": true, "--address": true, "--namespace": true, "--retries": true, "--infra-retries": true, "--exec": true, "--cache-from": true, "--retry-delay": true,
 	"--stamp": true, "--tried": true, "-f": true, "--file": true, "--input": true,
 }
 

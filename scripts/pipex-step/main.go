@@ -33,6 +33,8 @@ that signal, and the run is removed.
   --retries N       try up to N times more, each time with a new run
   --exec COMMAND    execute the step elsewhere: COMMAND carries pipex-exec to another
                     machine, as $PIPEX_EXEC does for all steps
+  --cache-from REF  with --cached: fetch the run of the same fingerprint from the
+                    registry REF, if it has one; else $PIPEX_CACHE_FROM
   --infra-retries N  try up to N times more if such an exec is lost (2)
   --retry-delay S   wait S seconds before each further try (0)
   --allow-failure   also commit and link a run that failed, and exit 0

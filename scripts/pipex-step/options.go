@@ -21,6 +21,7 @@ type step struct {
 	retries         int
 	infraRetries    int    // tries more if an exec elsewhere is lost
 	exec            string // carries pipex-exec elsewhere
+	cacheFrom       string // a registry
 	delay           time.Duration
 	allowFailure    bool
 	stamp, tried    string
@@ -104,7 +105,7 @@ func parse(args []string) (s *step, err error) {
 
 // own are the options that pipex-prepare does not have. It refuses a misspelt one that
 // stands after STEP, and cannot say what it was meant to be.
-var own = []string{"file", "ephemeral", "retries", "infra-retries", "exec", "retry-delay", "allow-failure", "stamp", "tried"}
+var own = []string{"file", "ephemeral", "retries", "infra-retries", "exec", "cache-from", "retry-delay", "allow-failure", "stamp", "tried"}
 
 // misspelt returns the option of ours that another one was meant to be, or "".
 func misspelt(option string) string {
@@ -151,6 +152,8 @@ func (s *step) set(option, value string) (known bool, err error) {
 		}
 	case "--exec":
 		s.exec = value
+	case "--cache-from":
+		s.cacheFrom = value
 	case "--retry-delay":
 		seconds, err := strconv.ParseFloat(strings.TrimSuffix(value, "s"), 64)
 		if err != nil || !(seconds >= 0 && seconds < 1e9) {

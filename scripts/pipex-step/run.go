@@ -50,6 +50,10 @@ func (s *step) tries() int {
 				call("pipex-discard", run)
 				return s.publish(linked, 0, true)
 			}
+			if found := s.fetch(run); found != "" {
+				call("pipex-discard", run)
+				return s.publish(found, 0, true)
+			}
 			if old := s.takeOver(run); old != "" {
 				call("pipex-discard", run)
 				run = old

@@ -1,0 +1,411 @@
+package registry
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+
+	"github.com/klauspost/compress/zstd"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sys/unix"
+	"oras.land/oras-go/v2/content"
+	"oras.land/oras-go/v2/errdef"
+
+	"pipex/lib/name"
+	"pipex/lib/progress"
+	"pipex/lib/tree"
+	"pipex/lib/workspace"
+)
+
+// The greatest sizes of what describes runs, in bytes, and their greatest number.
+const (
+	maxManifest = 4 << 20
+	maxRecord   = 64 << 20
+	maxList     = 1 << 30
+	maxLog      = 16 << 30
+	maxRuns     = 100_000
+	maxWindow   = 128 << 20 // of memory, for a decompressor
+)
+
+// Fetched is a run that is here now.
+type Fetched struct {
+	Run string
+	// Link is the step that was linked to it where it was pushed; empty for none.
+	Link string
+}
+
+// Fetch fetches the runs that a tag of the registry lists, and commits those that are not here. It calls done with each. The error wraps
+// [ErrNone] if there is no such tag. Fetch takes the locks that preparing and committing a run takes.
+func (r *Registry) Fetch(ctx context.Context, ws *workspace.Workspace, done func(Fetched) error) error {
+	d, err := r.find(ctx, r.tag)
+	if err != nil {
+		return r.explain("fetch runs from", err)
+	}
+	all := []ocispec.Descriptor{d}
+	if d.MediaType == ocispec.MediaTypeImageIndex {
+		var index ocispec.Index
+		if err := r.read(ctx, d, maxManifest, &index); err != nil {
+			return r.explain("read the index of runs of", err)
+		}
+		if index.ArtifactType != IndexType || len(index.Manifests) > maxRuns {
+			return r.explain("fetch runs from", errors.New("it is no index of runs"))
+		}
+		all = index.Manifests
+	}
+	work := progress.Begin("fetching", "run")
+	defer work.End()
+	work.Of(int64(len(all)), 0)
+	for _, d := range all {
+		id, err := r.fetch(ctx, ws, d)
+		if err != nil {
+			return r.explain("fetch a run from", err)
+		}
+		link := d.Annotations[linkKey]
+		if link != "" {
+			err = name.Check("step", link)
+		}
+		if err == nil {
+			err = done(Fetched{id, link})
+		}
+		if err != nil {
+			return err
+		}
+		progress.Add("run", 1, 0)
+	}
+	return nil
+}
+
+// FetchFingerprint fetches the run that the registry has for a fingerprint. ok is false if it has none.
+func (r *Registry) FetchFingerprint(ctx context.Context, ws *workspace.Workspace, fingerprint string) (id string, ok bool, err error) {
+	d, err := r.find(ctx, "fingerprint-"+fingerprint)
+	if errors.Is(err, errdef.ErrNotFound) {
+		return "", false, nil
+	}
+	if err != nil {
+		return "", false, r.explain("look for a fingerprint in", err)
+	}
+	if id, err = r.fetch(ctx, ws, d); err != nil {
+		return "", false, r.explain("fetch a run from", err)
+	}
+	run, err := ws.Run(id)
+	if err != nil {
+		return "", false, err
+	}
+	if m, err := run.Meta(); err != nil || m.Fingerprint != fingerprint {
+		return "", false, r.explain("fetch a run from", errors.Join(errors.New("it has another fingerprint than its tag says"), err))
+	}
+	return id, true, nil
+}
+
+// read reads a description, whose digest it checks.
+func (r *Registry) read(ctx context.Context, d ocispec.Descriptor, most int64, into any) error {
+	data, err := r.bytes(ctx, d, most)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(data, into)
+}
+
+func (r *Registry) bytes(ctx context.Context, d ocispec.Descriptor, most int64) ([]byte, error) {
+	if d.Size > most || d.Size < 0 {
+		return nil, fmt.Errorf("a description has %d bytes, more than %d", d.Size, most)
+	}
+	body, err := r.repo.Fetch(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	w, end := watch(body)
+	defer end()
+	return content.ReadAll(w, d)
+}
+
+// parts are the layers of a run, by type.
+type parts map[string]ocispec.Descriptor
+
+// fetch fetches a run, unless it is here, and returns its id.
+func (r *Registry) fetch(ctx context.Context, ws *workspace.Workspace, d ocispec.Descriptor) (string, error) {
+	var manifest ocispec.Manifest
+	if err := r.read(ctx, d, maxManifest, &manifest); err != nil {
+		return "", err
+	}
+	if manifest.ArtifactType != RunType {
+		return "", fmt.Errorf("it is no run, but has type %q", manifest.ArtifactType)
+	}
+	layers := parts{}
+	for _, l := range manifest.Layers {
+		if _, twice := layers[l.MediaType]; twice {
+			return "", errors.New("it is no run: a part is there twice")
+		}
+		layers[l.MediaType] = l
+	}
+	for _, kind := range []string{filesType, listType, metaType} {
+		if layers[kind].Size <= 0 {
+			return "", errors.New("it is no run: a part is missing")
+		}
+	}
+	record, err := r.bytes(ctx, layers[metaType], maxRecord)
+	if err != nil {
+		return "", err
+	}
+	m, err := workspace.DecodeMeta(record)
+	if err == nil {
+		err = check(m)
+	}
+	if err != nil {
+		return "", fmt.Errorf("its record is wrong: %w", err)
+	}
+	list, err := r.bytes(ctx, layers[listType], maxList)
+	if err != nil {
+		return "", err
+	}
+	t, err := tree.ReadManifest(bytes.NewReader(list))
+	if err != nil {
+		return "", fmt.Errorf("its list of artifacts is wrong: %w", err)
+	}
+	if t.Digest() != m.Artifacts.Digest {
+		return "", errors.New("its list of artifacts is not that of its record")
+	}
+	if here, err := has(ws, m); here || err != nil {
+		return m.RunID, err
+	}
+	return m.RunID, r.commit(ctx, ws, m, t, layers)
+}
+
+// check returns an error for a record that no commit has written.
+func check(m *workspace.Meta) error {
+	if err := name.Check("run", m.RunID); err != nil {
+		return err
+	}
+	if m.StepID != "" {
+		if err := name.Check("step", m.StepID); err != nil {
+			return err
+		}
+	}
+	switch {
+	case m.Artifacts == nil || m.Status != workspace.Success:
+		return errors.New("it is not that of a run that has succeeded")
+	case m.Pinned.Fingerprint() != m.Fingerprint:
+		return errors.New("its fingerprint is not that of what it says of the step")
+	}
+	return nil
+}
+
+// has reports whether the run is here. Another run of the same id is an error.
+func has(ws *workspace.Workspace, m *workspace.Meta) (bool, error) {
+	is, err := ws.Run(m.RunID)
+	if errors.Is(err, workspace.ErrNoRun) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	own, err := is.Meta()
+	if err != nil {
+		return false, err
+	}
+	if !is.Committed || own.Artifacts == nil || own.Artifacts.Digest != m.Artifacts.Digest || own.Fingerprint != m.Fingerprint {
+		return false, fmt.Errorf("another run %q is here", m.RunID)
+	}
+	return true, nil
+}
+
+// commit fetches the files of a run and commits it.
+func (r *Registry) commit(ctx context.Context, ws *workspace.Workspace, m *workspace.Meta, t *tree.Tree, layers parts) error {
+	lock, err := ws.HoldRun(m.RunID, "fetch")
+	if err != nil {
+		return err
+	}
+	defer lock.Release()
+	if here, err := has(ws, m); here || err != nil {
+		return err
+	}
+	var room unix.Statfs_t
+	if err := unix.Statfs(ws.Root, &room); err == nil && t.Bytes() > int64(room.Bavail)*int64(room.Bsize) {
+		return fmt.Errorf("run %q has %d bytes, more than the file system of the workspace has room for", m.RunID, t.Bytes())
+	}
+	shared, err := ws.Shared(ctx)
+	if err != nil {
+		return err
+	}
+	defer shared.Release()
+	wanted := m.Artifacts.Digest
+	m.Container, m.Artifacts = nil, nil // what it owned in a containerd is not here
+	staged, err := ws.Stage(m, shared, func(run workspace.Run) error {
+		for _, log := range []struct{ kind, path string }{{outType, run.Stdout()}, {errType, run.Stderr()}} {
+			if d := layers[log.kind]; d.Size > 0 {
+				if err := r.stream(ctx, ws, m.RunID, d, func(plain io.Reader) error { return writeLog(log.path, plain) }); err != nil {
+					return err
+				}
+			}
+		}
+		if err := r.stream(ctx, ws, m.RunID, layers[filesType], func(plain io.Reader) error { return unpack(run, t, plain) }); err != nil {
+			return err
+		}
+		is, err := tree.Scan(ctx, run.Artifacts())
+		if err == nil && is.Digest() != wanted {
+			err = errors.New("its artifacts are not those of its list")
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := ws.Commit(ctx, staged, m); err != nil {
+		return errors.Join(err, ws.Discard(staged))
+	}
+	return nil
+}
+
+// stream downloads a layer, from where an earlier fetch has stopped, checks its digest, and then has it read, decompressed.
+func (r *Registry) stream(ctx context.Context, ws *workspace.Workspace, owner string, d ocispec.Descriptor, read func(io.Reader) error) error {
+	f, err := ws.Part(owner, d.Digest.Encoded())
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := r.download(ctx, f, d); err != nil {
+		return err
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	verifier := d.Digest.Verifier()
+	if _, err := io.Copy(verifier, f); err != nil {
+		return err
+	}
+	os.Remove(f.Name()) // it is of no use any more, whether it is right or wrong
+	if !verifier.Verified() {
+		return fmt.Errorf("a part of it is damaged: blob %s", d.Digest)
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	z, err := zstd.NewReader(f, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxWindow), zstd.WithDecoderMaxWindow(maxWindow))
+	if err != nil {
+		return err
+	}
+	defer z.Close()
+	return read(z)
+}
+
+func (r *Registry) download(ctx context.Context, f *os.File, d ocispec.Descriptor) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	has := info.Size()
+	if has > d.Size {
+		has = 0
+	}
+	if has == d.Size {
+		return nil
+	}
+	body, err := r.repo.Blobs().Fetch(ctx, d)
+	if err != nil {
+		return err
+	}
+	if seeker, ok := body.(io.Seeker); !ok {
+		has = 0
+	} else if has > 0 {
+		if _, err := seeker.Seek(has, io.SeekStart); err != nil {
+			return err
+		}
+	}
+	w, end := watch(body)
+	defer end()
+	if err := f.Truncate(has); err != nil {
+		return err
+	}
+	if _, err := f.Seek(has, io.SeekStart); err != nil {
+		return err
+	}
+	n, err := io.Copy(f, io.LimitReader(w, d.Size-has))
+	if err == nil && n < d.Size-has {
+		err = io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+func writeLog(path string, from io.Reader) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	n, err := io.Copy(f, io.LimitReader(from, maxLog+1))
+	if err == nil && n > maxLog {
+		err = errors.New("a log of it is too large")
+	}
+	return err
+}
+
+// unpack writes the artifacts of an archive: exactly those of the list, each once.
+func unpack(run workspace.Run, list *tree.Tree, from io.Reader) error {
+	root, err := os.OpenRoot(run.Artifacts())
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	archive := tar.NewReader(from)
+	var dirs []tree.Entry
+	for i := range list.Entries {
+		e := &list.Entries[i]
+		h, err := archive.Next()
+		if err != nil {
+			return fmt.Errorf("its archive is wrong: %w", err)
+		}
+		path := h.Name
+		if e.Mode.IsDir() && h.Typeflag == tar.TypeDir && len(path) > 1 {
+			path = path[:len(path)-1]
+		}
+		if path != e.Path {
+			return fmt.Errorf("its archive has %q where its list has %q", path, e.Path)
+		}
+		if e.Mode.IsDir() {
+			dirs = append(dirs, *e)
+		}
+		if err := create(root, e, h, archive); err != nil {
+			return err
+		}
+	}
+	if _, err := archive.Next(); err != io.EOF {
+		return errors.New("its archive has more than its list")
+	}
+	// Now, since a directory may be closed to its owner.
+	for _, e := range slices.Backward(dirs) {
+		if err := root.Chmod(e.Path, e.Mode.Perm()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func create(root *os.Root, e *tree.Entry, h *tar.Header, from io.Reader) error {
+	switch {
+	case e.Mode.IsDir() && h.Typeflag == tar.TypeDir:
+		if e.Path == "." {
+			return nil
+		}
+		return root.Mkdir(e.Path, 0o700)
+	case e.Mode&fs.ModeSymlink != 0 && h.Typeflag == tar.TypeSymlink:
+		return root.Symlink(e.Link, e.Path)
+	case e.Mode.IsRegular() && h.Typeflag == tar.TypeReg && h.Size == e.Size:
+		f, err := root.OpenFile(e.Path, os.O_WRONLY|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, 0o600)
+		if err != nil {
+			return err
+		}
+		_, err = io.CopyN(f, from, e.Size)
+		if err == nil {
+			err = f.Chmod(e.Mode.Perm())
+		}
+		return errors.Join(err, f.Close())
+	}
+	return fmt.Errorf("its archive and its list differ in what %q is", e.Path)
+}
