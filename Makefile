@@ -13,7 +13,7 @@ BUILDFLAGS := -tags=urfave_cli_no_docs,grpcnotrace -trimpath
 
 export PATH := $(BIN):$(CURDIR)/scripts:$(PATH)
 
-.PHONY: build man demo test test-containerd test-race test-faults test-fuzz instructions bench check install uninstall deb deps test-deps clean
+.PHONY: build man demo demo-slurm test test-containerd test-race test-faults test-fuzz instructions bench check install uninstall deb deps test-deps clean
 
 # Two builds of one commit are the same bytes, whatever the directory, in a clone or from a
 # source archive: the linker is told the version, and adds no ids. GOARCH=arm64 builds for that.
@@ -31,6 +31,11 @@ man:
 
 demo: deps build
 	@$(MAKE) --no-print-directory -C scripts/examples/gosource demo
+
+# The same pipeline on three nodes of a Slurm cluster, all on this machine.
+demo-slurm: build
+	@sh .ci/deps slurm
+	@$(MAKE) --no-print-directory -C scripts/examples/gosource demo-slurm
 
 # One of them: make test T=prune (a script's name), make test T=TestFaultKilled.
 test: test-deps
