@@ -38,6 +38,13 @@ func Timeline(w io.Writer, t *timeline.Timeline, o Options) error {
 		}
 		fmt.Fprintf(p, "<text class=\"weak\" text-anchor=\"%s\" x=\"%s\" y=\"16\">%s</text>\n", anchor, num(at), axis(d))
 	}
+	for i, h := range t.Hosts {
+		top := axisHeight + float64(h.Lane)*laneHeight - 2
+		if i > 0 {
+			fmt.Fprintf(p, `<line class="grid" x1="%s" y1="%s" x2="%s" y2="%[2]s"/>`, num(margin), num(top), num(margin+chartWidth))
+		}
+		fmt.Fprintf(p, "<text class=\"weak\" text-anchor=\"end\" x=\"%s\" y=\"%s\">%s</text>\n", num(margin+chartWidth), num(top+15), esc(Clean(h.Name, 30)))
+	}
 	for _, b := range t.Bars {
 		p.bar(b, x, y(b))
 	}
@@ -82,6 +89,9 @@ func BarLine(b *timeline.Bar) string {
 	if setup := b.SetUp.Sub(b.Started); setup > 0 {
 		text += ", " + status.Duration(setup) + " of it setup"
 	}
+	if b.Host != "" {
+		text += ", on " + Clean(b.Host, 64)
+	}
 	if b.After != nil {
 		text += ", began " + status.Duration(b.Waited) + " after " + Name(b.After.Node, 128)
 	}
@@ -94,7 +104,7 @@ func BarLine(b *timeline.Bar) string {
 // Summary says in words where the time of a build went.
 func Summary(t *timeline.Timeline) string {
 	return fmt.Sprintf("%s in %s, at most %d at once, %.1f on average; %s in steps, %s before them, %s idle; the critical path has %s",
-		status.Count(len(t.Bars), "run"), status.Duration(t.Total()), t.Lanes, t.Parallelism(), status.Duration(t.Steps), status.Duration(t.Prepare), status.Duration(t.Idle), status.Count(len(t.Critical), "run"))
+		status.Count(len(t.Bars), "run"), status.Duration(t.Total()), t.AtOnce, t.Parallelism(), status.Duration(t.Steps), status.Duration(t.Prepare), status.Duration(t.Idle), status.Count(len(t.Critical), "run"))
 }
 
 // rounds are the distances between marks, for builds of any length.

@@ -30,6 +30,8 @@ type Row struct {
 	// DurationMs is that of the exec; of one that runs it is the time until now.
 	DurationMs *int64 `json:"durationMs,omitempty"`
 	PeakMemory int64  `json:"peakMemoryBytes,omitempty"`
+	// Host is the machine that executed it.
+	Host string `json:"host,omitempty"`
 	// ArtifactSize is the size of the artifacts in bytes; it is not known of all runs.
 	ArtifactSize *int64 `json:"artifactSize,omitempty"`
 	// Inputs are the runs that it reads.
@@ -137,6 +139,9 @@ func (row *Row) fill(ws *workspace.Workspace, m *workspace.Meta) {
 	row.StartedAt, row.FinishedAt = m.StartedAt, m.FinishedAt
 	for _, in := range m.Inputs {
 		row.Inputs = append(row.Inputs, Input{in.Step, in.RunID})
+	}
+	if len(m.Execs) > 0 {
+		row.Host = m.Execs[len(m.Execs)-1].Host
 	}
 	row.Changed, row.ChangedMore = m.ChangedInputs, m.ChangedInputsMore
 	if m.Usage != nil {

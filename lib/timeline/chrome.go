@@ -32,7 +32,7 @@ type event struct {
 func (t *Timeline) WriteChrome(w io.Writer, title string, name func(*Bar) string) error {
 	events := []event{{Name: "process_name", Phase: "M", Process: 1, Args: map[string]any{"name": title}}}
 	for lane := range t.Lanes {
-		events = append(events, event{Name: "thread_name", Phase: "M", Process: 1, Thread: lane + 1, Args: map[string]any{"name": "lane"}},
+		events = append(events, event{Name: "thread_name", Phase: "M", Process: 1, Thread: lane + 1, Args: map[string]any{"name": t.laneName(lane)}},
 			event{Name: "thread_sort_index", Phase: "M", Process: 1, Thread: lane + 1, Args: map[string]any{"sort_index": lane}})
 	}
 	since := func(at time.Time) int64 { return at.Sub(t.Begin).Microseconds() }
@@ -65,4 +65,15 @@ func (t *Timeline) WriteChrome(w io.Writer, title string, name func(*Bar) string
 	}
 	return json.NewEncoder(w).Encode(map[string]any{"displayTimeUnit": "ms", "traceEvents": events,
 		"otherData": map[string]any{"begin": t.Begin.UTC().Format(time.RFC3339Nano)}})
+}
+
+// laneName names a lane by its machine, if there are several.
+func (t *Timeline) laneName(lane int) string {
+	name := "lane"
+	for _, h := range t.Hosts {
+		if h.Lane <= lane && h.Name != "" {
+			name = h.Name
+		}
+	}
+	return name
 }

@@ -4,6 +4,7 @@ package timeline
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"sort"
 	"time"
@@ -18,8 +19,10 @@ type Bar struct {
 	// decides its result began and ended; SetUp is when its setup ended, or Started. Of a
 	// run that was prepared long before it was started, Prepared is Started.
 	Prepared, Started, SetUp, Finished time.Time
-	// Lane is a number that no other bar has at the same time, from 0.
+	// Lane is a number that no other bar has at the same time, from 0. Those of one machine are together.
 	Lane int
+	// Host is the machine that executed it; empty if the record does not say.
+	Host string
 	// After is the run for which this one waited, nil for the first ones: see [New].
 	After *Bar
 	// Input says that After is an input, not a run whose end gave room.
@@ -31,14 +34,24 @@ type Bar struct {
 	Critical bool
 }
 
+// Host is a machine and its first lane.
+type Host struct {
+	Name string
+	Lane int
+}
+
 // Timeline is a build. The time of the critical path, waits included, is that of the build.
 type Timeline struct {
 	// Bars are in the order in which they were prepared.
 	Bars []*Bar
 	// Begin and End are of the whole build.
 	Begin, End time.Time
-	// Lanes is how many runs there were at once.
+	// Lanes is how many lanes there are: of one machine, how many runs there were at once.
 	Lanes int
+	// AtOnce is how many runs there were at once, on all machines.
+	AtOnce int
+	// Hosts are the machines in the order of their lanes; nil if there is only one.
+	Hosts []Host
 	// Critical is the critical path: the run that ended last, before it the one for which it
 	// waited, and so on to the beginning, in the order of time.
 	Critical []*Bar
@@ -100,6 +113,9 @@ func bar(n *provenance.Node, now time.Time) *Bar {
 		return nil
 	}
 	b := &Bar{Node: n, Started: n.Meta.StartedAt.Time, Finished: end}
+	if all := n.Meta.Execs; len(all) > 0 {
+		b.Host = all[len(all)-1].Host
+	}
 	if b.Finished.Before(b.Started) { // a clock was set back
 		b.Finished = b.Started
 	}
@@ -150,10 +166,10 @@ func (t *Timeline) wait(bars map[*provenance.Node]*Bar) {
 	}
 }
 
-// pack gives each bar the first lane that is free, and sums up when there was no bar.
+// pack gives each bar the first lane of its machine that is free, and sums up when there was no bar.
 func (t *Timeline) pack() {
-	var free []time.Time
 	until := t.Begin
+	of := map[string][]*Bar{}
 	for _, b := range t.Bars {
 		if b.Prepared.After(until) {
 			t.Idle += b.Prepared.Sub(until)
@@ -161,12 +177,28 @@ func (t *Timeline) pack() {
 		if b.Finished.After(until) {
 			until = b.Finished
 		}
-		b.Lane = slices.IndexFunc(free, func(at time.Time) bool { return !at.After(b.Prepared) })
-		if b.Lane < 0 {
-			b.Lane = len(free)
+		of[b.Host] = append(of[b.Host], b)
+	}
+	t.AtOnce = lanes(t.Bars, 0)
+	for _, host := range slices.Sorted(maps.Keys(of)) {
+		if len(of) > 1 {
+			t.Hosts = append(t.Hosts, Host{host, t.Lanes})
+		}
+		t.Lanes += lanes(of[host], t.Lanes)
+	}
+}
+
+// lanes gives each of the bars the first lane, from first on, that is free, and returns how many there are.
+func lanes(bars []*Bar, first int) int {
+	var free []time.Time
+	for _, b := range bars {
+		lane := slices.IndexFunc(free, func(at time.Time) bool { return !at.After(b.Prepared) })
+		if lane < 0 {
+			lane = len(free)
 			free = append(free, time.Time{})
 		}
-		free[b.Lane] = b.Finished
+		free[lane] = b.Finished
+		b.Lane = first + lane
 	}
-	t.Lanes = len(free)
+	return len(free)
 }

@@ -101,6 +101,10 @@ func (t table) lines(first string, rows []*status.Row) []string {
 	if t.all {
 		all = append([]column{{"WORKSPACE", false, func(r *status.Row) string { return draw.Clean(r.Workspace, 40) }}}, all...)
 	}
+	if slices.ContainsFunc(rows, func(r *status.Row) bool { return r.Host != rows[0].Host && r.Host != "" && rows[0].Host != "" }) {
+		at := slices.IndexFunc(all, func(col column) bool { return col.head == "INPUTS" })
+		all = slices.Insert(slices.Clone(all), at, column{"NODE", false, func(r *status.Row) string { return draw.Clean(or(r.Host, "-"), 30) }})
+	}
 	cells, widths := t.cells(all, rows)
 	for _, needless := range []string{"RUN", "INPUTS", "MEMORY", "SIZE", "AGE"} {
 		if i := slices.IndexFunc(all, func(col column) bool { return col.head == needless }); t.columns > 0 && wanted(widths) > t.columns {

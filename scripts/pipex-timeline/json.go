@@ -20,6 +20,7 @@ type line struct {
 	SetUpAt    workspace.Time   `json:"setUpAt"`
 	FinishedAt workspace.Time   `json:"finishedAt"`
 	Lane       int              `json:"lane"`
+	Host       string           `json:"host,omitempty"`
 	WaitedFor  string           `json:"waitedFor,omitempty"`
 	Input      bool             `json:"input"`
 	WaitedMs   int64            `json:"waitedMs"`
@@ -30,7 +31,7 @@ func lines(w io.Writer, t *timeline.Timeline) error {
 	out := json.NewEncoder(w)
 	for _, b := range t.Bars {
 		at := func(t time.Time) workspace.Time { return workspace.Time{Time: t} }
-		l := line{b.Node.ID, b.Node.Step, b.Node.Status, at(b.Prepared), at(b.Started), at(b.SetUp), at(b.Finished), b.Lane, "", b.Input, b.Waited.Milliseconds(), b.Critical}
+		l := line{b.Node.ID, b.Node.Step, b.Node.Status, at(b.Prepared), at(b.Started), at(b.SetUp), at(b.Finished), b.Lane, b.Host, "", b.Input, b.Waited.Milliseconds(), b.Critical}
 		if b.After != nil {
 			l.WaitedFor = b.After.Node.ID
 		}
