@@ -64,8 +64,12 @@ func (ws *Workspace) Run(id string) (Run, error) {
 		return Run{}, err
 	}
 	// Commit may move the run from staging to runs between two looks, never back. So
-	// look in runs once more at the end.
-	for _, r := range []Run{ws.committed(id), ws.staged(id), ws.committed(id)} {
+	// look in runs once more at the end. If another machine has committed it, a shared file system may still
+	// have it that the name is missing; opening the directory mends that (nfs(5), close-to-open consistency).
+	for i, r := range []Run{ws.committed(id), ws.committed(id), ws.staged(id), ws.committed(id)} {
+		if i == 1 {
+			openDirectory(ws.path(runsDir))
+		}
 		if exists, err := isDir(r.Dir); err != nil {
 			return Run{}, fmt.Errorf("cannot open run %q: %w", id, err)
 		} else if exists {
@@ -73,6 +77,13 @@ func (ws *Workspace) Run(id string) (Run, error) {
 		}
 	}
 	return Run{}, fmt.Errorf("%w %q in workspace %q", ErrNoRun, id, ws.ID)
+}
+
+// openDirectory opens a directory, and closes it again.
+func openDirectory(path string) {
+	if fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err == nil {
+		unix.Close(fd)
+	}
 }
 
 // OpenRun finds an open run. The error wraps [ErrCommitted] if the run is committed, and

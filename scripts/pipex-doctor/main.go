@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 
 	ucli "github.com/urfave/cli/v2"
 
 	"pipex/lib/cli"
 	"pipex/lib/doctor"
+	"pipex/lib/name"
 )
 
 func main() {
@@ -22,6 +24,8 @@ func main() {
 		Flags: []ucli.Flag{
 			cli.JSON,
 			&ucli.StringFlag{Name: "filesystem", Usage: "check only the file system of `DIR`"},
+			&ucli.StringFlag{Name: "peer", Usage: "with --filesystem, also from another machine, on which `COMMAND` runs a command, such as 'ssh node1'"},
+			&ucli.BoolFlag{Name: "answer", Usage: "answer the pipex-doctor --peer of another machine"},
 		},
 		Statuses: []string{"0    steps can run here", "1    they cannot before what fails is mended", "129  wrong usage"},
 		Examples: []string{"pipex-doctor", "pipex-doctor --json | jq -r 'select(.status != \"ok\") | .help'"},
@@ -36,9 +40,18 @@ func examine(c *cli.Call) (int, error) {
 	}
 	ctx := c.Context.Context
 	var findings []doctor.Finding
-	if c.IsSet("filesystem") {
+	peer := strings.Fields(c.String("peer"))
+	if dir := c.String("filesystem"); dir == "" && (c.Bool("answer") || c.IsSet("peer")) || c.IsSet("peer") && len(peer) == 0 {
+		return 0, name.Usage("--peer COMMAND goes with --filesystem DIR")
+	}
+	switch {
+	case c.Bool("answer"):
+		return 0, doctor.Answer(c.String("filesystem"), os.Stdin, os.Stdout)
+	case len(peer) > 0:
+		findings = doctor.Shared(ctx, c.String("filesystem"), peer)
+	case c.IsSet("filesystem"):
 		findings = doctor.Filesystem(ctx, c.String("filesystem"))
-	} else {
+	default:
 		p := c.Place()
 		findings = append(doctor.Machine(ctx, p), doctor.Filesystem(ctx, p.Workdir)...)
 	}
