@@ -13,7 +13,7 @@ BUILDFLAGS := -tags=urfave_cli_no_docs,grpcnotrace -trimpath
 
 export PATH := $(BIN):$(CURDIR)/scripts:$(PATH)
 
-.PHONY: build man demo demo-slurm test test-containerd test-race test-faults test-fuzz instructions bench check install uninstall deb deps test-deps clean
+.PHONY: build man demo demo-slurm test test-containerd test-race test-faults test-nfs test-fuzz instructions bench check install uninstall deb deps test-deps clean
 
 # Two builds of one commit are the same bytes, whatever the directory, in a clone or from a
 # source archive: the linker is told the version, and adds no ids. GOARCH=arm64 builds for that.
@@ -53,6 +53,10 @@ test-race: test-deps
 # The full form of those tests that kill, fill and race.
 test-faults: test-deps
 	PIPEX_FAULTS=full go test -count=1 -timeout 90m -v -run 'TestFault' ./test
+
+# A workspace on NFS, seen by two of three virtual machines.
+test-nfs: build
+	@sh test/nfs/run
 
 # Every fuzz target, so many times each; FUZZTIME=10m for a time.
 test-fuzz:
