@@ -195,7 +195,7 @@ func (x *execution) release() {
 // setup, unless it has succeeded before, and then the command.
 func (x *execution) do(ctx context.Context) (int, error) {
 	if len(x.meta.Execs) > 0 { // before the first exec is recorded, there is no task
-		if err := x.executing(); err != nil {
+		if err := x.executing(ctx); err != nil {
 			return 0, err
 		}
 		if err := x.settle(ctx); err != nil {
@@ -216,7 +216,7 @@ func (x *execution) do(ctx context.Context) (int, error) {
 	if err := x.renew(ctx); err != nil {
 		return 0, err
 	}
-	if len(x.Cmd) == 0 && x.meta.Setup != nil && !x.isSetUp() {
+	if len(x.Cmd) == 0 && x.meta.Setup != nil && !x.isSetUp(ctx) {
 		if status, err := x.beginSetup().execute(ctx); err != nil || status != 0 {
 			return status, err
 		}
@@ -225,9 +225,9 @@ func (x *execution) do(ctx context.Context) (int, error) {
 }
 
 // isSetUp reports whether the run's setup has succeeded, since the machine was started.
-func (x *execution) isSetUp() bool {
+func (x *execution) isSetUp(ctx context.Context) bool {
 	return slices.ContainsFunc(x.meta.Execs, func(r workspace.Exec) bool {
-		return r.Setup && r.ExitCode != nil && *r.ExitCode == 0 && !r.TimedOut && !x.restarted(&r)
+		return r.Setup && r.ExitCode != nil && *r.ExitCode == 0 && !r.TimedOut && !x.restarted(ctx, &r)
 	})
 }
 

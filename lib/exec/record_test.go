@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"context"
 	"errors"
 	"os"
 	"strings"
@@ -212,7 +213,7 @@ func TestIsSetUp(t *testing.T) {
 		true:  {{Setup: true, ExitCode: &one}, {Setup: true, ExitCode: &zero}, {ExitCode: &one}},
 	} {
 		x := &execution{meta: &workspace.Meta{Execs: execs}}
-		if x.isSetUp() != want {
+		if x.isSetUp(context.Background()) != want {
 			t.Errorf("%+v: %v", execs, !want)
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 
+	"github.com/containerd/containerd/errdefs"
+
 	"pipex/lib/internal/containerd"
 	"pipex/lib/internal/endpoint"
 	"pipex/lib/internal/version"
@@ -28,20 +30,28 @@ func hostname() string {
 
 // restarted reports whether this machine was started after the exec r, or is another one, or this
 // containerd is another one.
-func (x *execution) restarted(r *workspace.Exec) bool {
-	return r.BootID != "" && r.BootID != bootID() || x.elsewhere(r)
+func (x *execution) restarted(ctx context.Context, r *workspace.Exec) bool {
+	return r.BootID != "" && r.BootID != bootID() || x.elsewhere(ctx, r)
 }
 
-// elsewhere reports whether the exec r was on another machine or in another containerd.
-func (x *execution) elsewhere(r *workspace.Exec) bool {
-	return r.Host != "" && (r.Host != hostname() || r.Address != x.Socket())
+// elsewhere reports whether the exec r was on another machine or in another containerd. One with another address is this one if it
+// has the container's root: a socket may have several paths.
+func (x *execution) elsewhere(ctx context.Context, r *workspace.Exec) bool {
+	switch {
+	case r.Host == "" || r.Host == hostname() && r.Address == x.Socket():
+		return false
+	case r.Host != hostname():
+		return true
+	}
+	_, err := x.client.SnapshotService(x.client.Snapshotter).Stat(x.client.Context(ctx), x.meta.Container.ID)
+	return errdefs.IsNotFound(err)
 }
 
 // executing returns an error if the last exec may be running elsewhere: this containerd does not
 // know.
-func (x *execution) executing() error {
+func (x *execution) executing(ctx context.Context) error {
 	r := x.record()
-	if r.FinishedAt != nil || !x.elsewhere(r) {
+	if r.FinishedAt != nil || !x.elsewhere(ctx, r) {
 		return nil
 	}
 	return fmt.Errorf("run %q %w on %q, in containerd at %q, whose pipex-exec has died: pipex-exec %s there attaches to it; or pipex-discard %s",
@@ -51,7 +61,7 @@ func (x *execution) executing() error {
 // renew removes what earlier execs wrote to the container's root if the machine was restarted
 // since. It was not synced, so after a power cut a part of it may be missing.
 func (x *execution) renew(ctx context.Context) error {
-	if len(x.meta.Execs) == 0 || !x.restarted(x.record()) {
+	if len(x.meta.Execs) == 0 || !x.restarted(ctx, x.record()) {
 		return nil
 	}
 	x.Warning(fmt.Errorf("what earlier execs of run %q wrote outside its output and caches is gone: they ran on another machine, or before this one was restarted", x.run.ID))

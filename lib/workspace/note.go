@@ -44,8 +44,8 @@ const notesDir = private + "/reap"
 // maxNote is how many bytes of a note are read at most.
 const maxNote = 64 << 10
 
-// Here reports whether a note is for this machine.
-func (n Note) Here() bool { return n.Host == thisHost() }
+// Here reports whether a note is for this machine; one without a machine is.
+func (n Note) Here() bool { return n.Host == "" || n.Host == thisHost() }
 
 func thisHost() string {
 	host, err := os.Hostname()
@@ -127,7 +127,7 @@ func (ws *Workspace) ReadNote(n Note) (Note, error) {
 	if err == nil {
 		err = json.Unmarshal(data, &n)
 	}
-	if err == nil && (n.ID == "" || n.Host == "" || n.Address == "" || n.Namespace == "" || n.Snapshotter == "" || n.Patience <= 0) {
+	if err == nil && (n.ID == "" || n.Address == "" || n.Namespace == "" || n.Snapshotter == "" || n.Patience <= 0) {
 		err = errors.New("the note is incomplete")
 	}
 	return n, err
