@@ -198,7 +198,7 @@ func TestScripts(t *testing.T) {
 					output(filepath.Join(site.scripts, "examples", "cluster", "cluster"), "stop", filepath.Dir(conf))
 				}
 			})
-			env.Defer(func() { // the containerds that bin/node has started
+			env.Defer(func() { // the containerds that bin/machine has started
 				all, _ := filepath.Glob(filepath.Join(nodes, "*", "pipex.lock"))
 				for _, lock := range all {
 					if said, err := output(filepath.Join(site.scripts, "pipex-containerd"), "stop", "--purge", filepath.Dir(lock)); err != nil {
