@@ -131,13 +131,17 @@ func Exec(ctx context.Context, p run.Place, id string, opt Options) (int, error)
 	}
 	defer client.Close()
 	x := &execution{Place: p, Options: opt, ws: ws, run: r, meta: m, client: client}
+	x.unleased = opt.Once && m.Host != hostname()
 	if !opt.Once {
 		return x.do(ctx)
 	}
 	ctx, alive := x.live(ctx)
 	defer alive()
 	status, err := x.do(ctx)
-	if x.mayRemove(err) {
+	switch {
+	case err == nil: // its task is removed
+		x.Warning(client.RemoveRest(context.WithoutCancel(ctx), m.Container.ID))
+	case x.mayRemove(err):
 		x.Warning(client.Remove(context.WithoutCancel(ctx), m.Container.ID))
 	}
 	return status, err
@@ -167,6 +171,8 @@ type execution struct {
 	spare string
 	// rescues are the streams whose logs take no more.
 	rescues []*rescued
+	// unleased says that this containerd has no lease for the run yet; else that is found out.
+	unleased bool
 	// group is the container's control group; empty for the default one.
 	group string
 	// unwanted is closed if the run has been given up or removed; nil without Once.
@@ -220,6 +226,7 @@ func (x *execution) do(ctx context.Context) (int, error) {
 		if status, err := x.beginSetup().execute(ctx); err != nil || status != 0 {
 			return status, err
 		}
+		x.unleased = false
 	}
 	return x.execute(ctx)
 }
@@ -234,7 +241,7 @@ func (x *execution) isSetUp(ctx context.Context) bool {
 // beginSetup returns the execution of the setup that precedes x. It has no standard
 // input and no terminal.
 func (x *execution) beginSetup() *execution {
-	before := &execution{Place: x.Place, Options: x.Options, ws: x.ws, run: x.run, meta: x.meta, client: x.client, setup: true, unwanted: x.unwanted, asked: x.asked}
+	before := &execution{Place: x.Place, Options: x.Options, ws: x.ws, run: x.run, meta: x.meta, client: x.client, setup: true, unwanted: x.unwanted, asked: x.asked, unleased: x.unleased}
 	before.Stdin, before.Terminal, before.Network, before.Reap = nil, false, "", nil
 	return before
 }

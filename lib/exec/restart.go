@@ -72,20 +72,29 @@ func (x *execution) renew(ctx context.Context) error {
 // the image by its digest if it is missing.
 func (x *execution) lease(ctx context.Context) error {
 	m := x.meta
+	owner := containerd.Owner{Workspace: x.ws.ID, Workdir: x.ws.Root, Run: x.run.ID, Step: m.StepID, Job: x.Job, Version: version.String()}
+	if err := x.client.Lease(ctx, containerd.Object{ID: m.Container.ID, Owner: owner}, m.ImageDigest); err != nil {
+		return err
+	}
+	// With its layers unpacked there is nothing to fetch, whatever name it has. The container's root, which is made next,
+	// protects them.
+	_, err := x.client.SnapshotService(x.client.Snapshotter).Stat(x.client.Context(ctx), m.Container.ChainID)
+	if !errdefs.IsNotFound(err) {
+		return err
+	}
 	ref, _, _ := strings.Cut(m.Image, "@")
 	if x.Fetch == nil {
-		return fmt.Errorf("containerd at %q has lost the lease of run %q, or never had it; pipex-discard %s, then prepare it again", x.Socket(), x.run.ID, x.run.ID)
+		return fmt.Errorf("containerd at %q does not have image %q of run %q", x.Socket(), ref, x.run.ID)
 	}
 	waiting, done := Interruptible(ctx, x.Signals)
-	err := x.Fetch(waiting, x.Containerd, ref+"@"+m.ImageDigest, m.Platform)
+	err = x.Fetch(waiting, x.Containerd, ref+"@"+m.ImageDigest, m.Platform)
 	if interrupted := done(); interrupted != nil {
 		return interrupted
 	}
 	if err != nil {
 		return fmt.Errorf("containerd at %q does not have image %q of run %q, and cannot get it: %w", x.Socket(), ref, x.run.ID, err)
 	}
-	owner := containerd.Owner{Workspace: x.ws.ID, Workdir: x.ws.Root, Run: x.run.ID, Step: m.StepID, Job: x.Job, Version: version.String()}
-	return x.client.Lease(ctx, containerd.Object{ID: m.Container.ID, Owner: owner}, m.ImageDigest)
+	return nil
 }
 
 // FetchBy returns a function for Options.Fetch that runs pipex-pull, which pulls when is said.

@@ -48,8 +48,11 @@ func (x *execution) start(ctx context.Context) (*containerd.Task, error) {
 	}
 	defer stdin.unlink()
 	c.Stdin = stdin.path()
-	task, err := oci.Create(ctx, x.client, c)
-	if errdefs.IsNotFound(err) { // the lease, or the image
+	var task *containerd.Task
+	if !x.unleased {
+		task, err = oci.Create(ctx, x.client, c)
+	}
+	if task == nil && (err == nil || errdefs.IsNotFound(err)) { // no lease, or no image
 		if err = x.lease(ctx); err == nil {
 			task, err = oci.Create(ctx, x.client, c)
 		}
