@@ -2,6 +2,7 @@ package exec
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -90,6 +91,9 @@ func (x *execution) lease(ctx context.Context) error {
 	err = x.Fetch(waiting, x.Containerd, ref+"@"+m.ImageDigest, m.Platform)
 	if interrupted := done(); interrupted != nil {
 		return interrupted
+	}
+	if said := new(run.SaidError); errors.As(err, &said) {
+		return fmt.Errorf("containerd at %q does not have image %q of run %q, and cannot get it", x.Socket(), ref, x.run.ID)
 	}
 	if err != nil {
 		return fmt.Errorf("containerd at %q does not have image %q of run %q, and cannot get it: %w", x.Socket(), ref, x.run.ID, err)

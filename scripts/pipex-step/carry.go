@@ -40,13 +40,16 @@ func (s *step) execute(id string) (int, syscall.Signal, error) {
 		return statusCannot, 0, err
 	}
 	defer ws.Uncarry(s.name)
-	_, stopped := s.wait(s.carried(ws, id))
-	return s.await(ws, id, stopped)
+	carrier, stopped := s.wait(s.carried(ws, id))
+	status, stopped, err := s.await(ws, id, stopped)
+	// It is not there, cannot be executed, or does not understand its options: that is nobody's fault but the caller's.
+	s.misused = carrier == 126 || carrier == 127 || carrier == statusUsage
+	return status, stopped, err
 }
 
 // carried is the command of the carrier: pipex-exec with all that it has to be told on another machine.
 func (s *step) carried(ws *workspace.Workspace, id string) *exec.Cmd {
-	args := []string{"-c", "exec " + s.carrier() + ` "$@"`, "pipex-exec", "pipex-exec", "--once", "--workdir=" + filepath.Dir(ws.Root), "--workspace=" + ws.ID}
+	args := []string{"-c", "exec " + s.carrier() + ` "$@"`, "PIPEX_EXEC", "pipex-exec", "--once", "--workdir=" + filepath.Dir(ws.Root), "--workspace=" + ws.ID}
 	if dir := os.Getenv("PIPEX_NODE_DIR"); dir != "" {
 		args = append(args, "--containerd="+dir)
 	}

@@ -21,6 +21,7 @@ type step struct {
 	retries         int
 	infraRetries    int    // tries more if an exec elsewhere is lost
 	exec            string // carries pipex-exec elsewhere
+	misused         bool   // what carries it cannot be run
 	cacheFrom       string // a registry
 	delay           time.Duration
 	allowFailure    bool

@@ -79,7 +79,7 @@ func (s *step) tries() int {
 			status = execFailed
 		}
 		switch {
-		case lost != nil && lostTimes < s.infraRetries:
+		case lost != nil && lostTimes < s.infraRetries && !s.misused:
 			say("step %q is tried again on the machines that are left; such tries left: %d", s.name, s.infraRetries-lostTimes)
 			lostTimes++
 			attempt-- // it is not the step's fault
