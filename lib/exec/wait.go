@@ -63,7 +63,7 @@ func (x *execution) wait(ctx context.Context, task *containerd.Task) (exit conta
 		x.rescue(ctx, task, 1)
 	}
 	timeout := x.timeout()
-	var kill <-chan time.Time
+	var kill, again <-chan time.Time
 	urgent, unwanted := 0, x.unwanted
 	for {
 		select {
@@ -71,8 +71,16 @@ func (x *execution) wait(ctx context.Context, task *containerd.Task) (exit conta
 			return r.exit, timedOut, r.err
 		case <-left[0]:
 			x.rescue(ctx, task, 0)
+			again = time.After(closing)
 		case <-left[1]:
 			x.rescue(ctx, task, 1)
+			again = time.After(closing)
+		case <-again:
+			again = nil
+			x.rescue(ctx, task, 0)
+			if !x.record().Terminal {
+				x.rescue(ctx, task, 1)
+			}
 		case <-timeout:
 			timedOut, timeout = true, nil
 			kill = time.After(x.grace())
@@ -91,6 +99,10 @@ func (x *execution) wait(ctx context.Context, task *containerd.Task) (exit conta
 		}
 	}
 }
+
+// closing is how long the shim may take to close the second of the two descriptors that it has of a log: the event comes
+// with the first.
+const closing = 200 * time.Millisecond
 
 // forward passes a signal on to the command, and kills it at the second SIGINT or SIGTERM, of which urgent came before.
 func (x *execution) forward(ctx context.Context, task *containerd.Task, sig os.Signal, urgent int) int {
